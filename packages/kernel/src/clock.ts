@@ -1,0 +1,54 @@
+/** Time as Keelson reads it: injectable, and with elapsed time apart from the wall clock. */
+export interface Clock {
+  /** Wall clock in ms since 1970, for display. It may jump: nothing is decided by it. */
+  now(): number
+  /** Ms with fractions that never go back; all elapsed time uses it. */
+  monotonic(): number
+  /** Calls `fn` once after `delayMs`. It does not keep the process alive unless `ref`. Any delay is allowed. */
+  timer(fn: () => void, delayMs: number, o?: { ref?: boolean }): { cancel(): void }
+  /** Resolves after `delayMs` and keeps the process alive: somebody waits. Rejects with the signal's reason. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>
+}
+
+/** Node fires a longer timer at once, so longer delays are chained. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** The clock of this machine. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  timer(fn, delayMs, o = {}) {
+    let leftMs = delayMs
+    let handle: ReturnType<typeof setTimeout>
+    const arm = (): void => {
+      const stepMs = Math.min(leftMs, LONGEST_TIMER_MS)
+      leftMs -= stepMs
+      handle = setTimeout(leftMs > 0 ? arm : fn, stepMs)
+      // Browsers number their timers and have nothing to unref.
+      if (o.ref !== true && typeof handle === 'object') handle.unref()
+    }
+    arm()
+    return { cancel: () => clearTimeout(handle) }
+  },
+  sleep: (delayMs, signal) => sleepOn(systemClock, delayMs, signal),
+}
+
+/** `sleep` in terms of `timer`, for every clock. */
+export function sleepOn(clock: Pick<Clock, 'timer'>, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error)
+    const onAbort = (): void => {
+      timer.cancel()
+      reject(signal?.reason as Error)
+    }
+    const timer = clock.timer(
+      () => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      },
+      delayMs,
+      { ref: true },
+    )
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}

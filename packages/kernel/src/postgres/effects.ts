@@ -1,0 +1,129 @@
+import { systemClock, type Clock } from '../clock.ts'
+import { context } from '../context.ts'
+import { ms, show, type Duration } from '../duration.ts'
+import type { Effect, EffectContext } from '../effect.ts'
+import { KernelError } from '../kernel-error.ts'
+import { silentLogger, type Logger } from '../logger.ts'
+import type { Statement } from '../tx.ts'
+import { uuidv7 } from '../uuid.ts'
+
+/** A Statement that knows its effect, to name it in an error. */
+export interface EffectStatement extends Statement {
+  readonly kind: string
+}
+
+/** What a unit must do for its effects. */
+export interface EffectPlan {
+  /** Sent with COMMIT. */
+  readonly statements: EffectStatement[]
+  /** Effects without a shared database: performed before the commit, under `bestEffort`. */
+  readonly perform: Effect[]
+  /** Kept beside a stored response. */
+  readonly hints: { kind: string; hint: unknown }[]
+}
+
+const HINT_BYTES = 2_000
+
+/** The context of a unit: a new operation id, and what the running request says of itself. */
+export function effectContext(o: { scope?: string; op?: string; operationId?: string; clock?: Clock }): EffectContext {
+  const { correlationId, traceparent, principal } = context.get() ?? {}
+  return {
+    operationId: o.operationId ?? uuidv7(o.clock),
+    ...(o.scope === undefined ? {} : { scope: o.scope }),
+    ...(o.op === undefined ? {} : { op: o.op }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(principal === undefined ? {} : { principal }),
+    now: (o.clock ?? systemClock).now(),
+  }
+}
+
+/**
+ * What effects ask of their unit, in their order; those that share a kind and have `combine` become one.
+ * @throws KernelError EFFECT_INVALID, naming the kind; EFFECT_NOT_TRANSACTIONAL for an effect without `statements`,
+ * unless `bestEffort`.
+ */
+export function effectStatements(
+  effects: readonly Effect[],
+  ctx: EffectContext,
+  o: { bestEffort: boolean },
+): EffectPlan {
+  const plan: EffectPlan = { statements: [], perform: [], hints: [] }
+  const combined = new Set<string>()
+  for (const effect of effects) {
+    checkEffect(effect)
+    if (effect.replayHint !== undefined) plan.hints.push({ kind: effect.kind, hint: checkHint(effect) })
+    if (effect.combine !== undefined) {
+      if (combined.has(effect.kind)) continue
+      combined.add(effect.kind)
+      const others = effects.filter((other) => other !== effect && other.kind === effect.kind && other.combine)
+      plan.statements.push(...checkStatements(effect.kind, effect.combine(others, ctx)))
+    } else if (effect.statements !== undefined) {
+      plan.statements.push(...checkStatements(effect.kind, effect.statements(ctx)))
+    } else if (o.bestEffort) {
+      plan.perform.push(effect)
+    } else {
+      throw new KernelError(
+        'EFFECT_NOT_TRANSACTIONAL',
+        `effect '${effect.kind}' has no statements, so it cannot commit with the transaction; write bestEffort: true to accept that it may be lost or happen alone`,
+      )
+    }
+  }
+  return plan
+}
+
+function checkEffect(effect: unknown): asserts effect is Effect {
+  const kind = typeof effect === 'object' && effect !== null ? (effect as { kind?: unknown }).kind : undefined
+  if (typeof kind === 'string' && kind !== '') return
+  throw new KernelError('EFFECT_INVALID', `an effect must be an object with a "kind" (got ${show(effect)})`)
+}
+
+function checkStatements(kind: string, statements: unknown): EffectStatement[] {
+  if (!Array.isArray(statements)) {
+    throw new KernelError('EFFECT_INVALID', `effect '${kind}': statements must be an array (got ${show(statements)})`)
+  }
+  return statements.map((statement: Partial<Statement> | null) => {
+    const { text, values } = statement ?? {}
+    if (typeof text !== 'string' || (values !== undefined && !Array.isArray(values))) {
+      throw new KernelError('EFFECT_INVALID', `effect '${kind}': a statement must be { text, values? }`)
+    }
+    return { text, kind, ...(values === undefined ? {} : { values }) }
+  })
+}
+
+function checkHint({ kind, replayHint }: Effect): unknown {
+  const bytes = JSON.stringify(replayHint)?.length ?? Infinity
+  if (bytes <= HINT_BYTES) return replayHint
+  throw new KernelError('EFFECT_INVALID', `effect '${kind}': replayHint must be at most ${HINT_BYTES} bytes of JSON`)
+}
+
+/**
+ * Runs what the effects want after the commit: all hooks start together and are awaited at most `timeout` (2 s).
+ * Never rejects: the commit has happened, and losing a hint is harmless.
+ */
+export async function runAfterCommit(
+  effects: readonly Effect[],
+  ctx: EffectContext,
+  o: { timeout?: Duration; logger?: Logger; clock?: Clock } = {},
+): Promise<void> {
+  const { timeout = '2s', logger = silentLogger, clock = systemClock } = o
+  const hooks = effects.filter((effect) => effect.afterCommit !== undefined)
+  if (hooks.length === 0) return
+  const run = async (effect: Effect): Promise<void> => {
+    try {
+      await effect.afterCommit?.(ctx)
+    } catch (error) {
+      logger.warn({ err: error, kind: effect.kind, operationId: ctx.operationId }, 'afterCommit failed')
+    }
+  }
+  await new Promise<void>((resolve) => {
+    const timer = clock.timer(() => {
+      logger.warn({ operationId: ctx.operationId }, 'afterCommit hooks took too long and go on unawaited')
+      resolve()
+    }, ms(timeout, 'afterCommitTimeout'))
+    void Promise.all(hooks.map(run)).then(() => {
+      timer.cancel()
+      resolve()
+    })
+  })
+}

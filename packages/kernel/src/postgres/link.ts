@@ -1,0 +1,65 @@
+import { systemClock } from '../clock.ts'
+import { isStoreFailure } from '../store-failure.ts'
+import { unavailable } from '../store-guard.ts'
+import type { PgClientLike } from './database.ts'
+
+/** What is known of a connection while a unit holds it. */
+export interface Link {
+  /** Why nothing more can be had from this connection. */
+  readonly lost: Error | undefined
+  /** Says so. */
+  lose(error: Error): void
+  /** `promise`, or a rejection as soon as the connection is lost. */
+  orLost<T>(promise: Promise<T>): Promise<T>
+  /** An answer of the server: without it in time, or with a store failure instead, the connection is lost. */
+  answer<T>(promise: Promise<T>, limitMs: number, what: string): Promise<T>
+  /** Gives the connection back to its pool; a lost one is destroyed, so that no slot stays taken. */
+  release(): void
+}
+
+/** Watches a connection that was just taken from its pool. */
+export function watchLink(client: PgClientLike): Link {
+  let lost: Error | undefined
+  let fail!: (error: Error) => void
+  const failed = new Promise<never>((_, reject) => (fail = reject))
+  failed.catch(() => {})
+
+  const lose = (error: Error): void => {
+    lost ??= error
+    fail(lost)
+  }
+  // pg emits 'error' on a client whose backend has gone; without a listener the process would end.
+  client.on('error', lose)
+
+  return {
+    get lost() {
+      return lost
+    },
+    lose,
+    orLost: (promise) => Promise.race([promise, failed]),
+    async answer(promise, limitMs, what) {
+      const timer = systemClock.timer(
+        () => lose(unavailable('Postgres', `did not answer ${what} in ${Math.round(limitMs)} ms`, 'timeout')),
+        limitMs,
+      )
+      try {
+        return await Promise.race([promise, failed])
+      } catch (error) {
+        // The statement may hear of the end before the client does.
+        if (isStoreFailure(error)) lose(error as Error)
+        throw error
+      } finally {
+        timer.cancel()
+      }
+    },
+    release() {
+      if (lost !== undefined) {
+        // The listener stays: a connection may fail once more while it closes.
+        client.release(true)
+        return
+      }
+      client.removeListener('error', lose)
+      client.release()
+    },
+  }
+}

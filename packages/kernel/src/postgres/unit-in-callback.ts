@@ -1,0 +1,100 @@
+import { systemClock } from '../clock.ts'
+import { isKeelsonError } from '../error.ts'
+import { KernelError } from '../kernel-error.ts'
+import { isStoreFailure } from '../store-failure.ts'
+import { unavailable } from '../store-guard.ts'
+import type { QueryResult, Statement, Tx } from '../tx.ts'
+import type { KnownDatabase } from './database.ts'
+import { openTx, type OpenTx } from './open-tx.ts'
+import { stallLimit } from './stall.ts'
+import type { UnitPlan } from './unit.ts'
+
+/** Thrown through a driver's `transaction()` to make it roll back with a value. */
+class RolledBack<T> {
+  readonly value: T
+  constructor(value: T) {
+    this.value = value
+  }
+}
+
+/**
+ * A unit inside the `transaction()` of PGlite or of a Database wrapped by hand: the same meaning, statement by
+ * statement. Waiting for the one connection of PGlite is queueing, bounded by `stall`, never a failure of the store.
+ */
+export async function unitInCallback<T>(db: KnownDatabase, plan: UnitPlan<T>): Promise<T> {
+  const queue = queueLimit(plan.stallMs)
+  let open: OpenTx | undefined
+  let tailSent = false
+
+  const inside = async (driverTx: Tx): Promise<T> => {
+    queue.enter()
+    if (plan.isolation !== undefined) {
+      await driverTx.query(`SET TRANSACTION ISOLATION LEVEL ${plan.isolation.toUpperCase()}`)
+    }
+    const opened = await sendEach(driverTx, plan.open)
+    open = openTx((...args: [string]) => driverTx.query(...args), driverTx)
+    const limit = stallLimit(open, plan.stallMs)
+    const end = await Promise.race([plan.work(open.tx, opened), limit.stalled]).finally(limit.cancel)
+    const unawaited = await open.settled()
+    open.end()
+    if (unawaited !== undefined) throw unawaited
+    if (end.end === 'rollback') throw new RolledBack(end.value)
+    // COMMIT of an aborted transaction rolls back without an error: a statement in front of it brings the error out.
+    const probe = open.failure === undefined ? [] : [{ text: 'select 1' }]
+    await sendEach(driverTx, [...probe, ...end.statements])
+    tailSent = true
+    return end.value
+  }
+
+  try {
+    return await Promise.race([db.transaction(inside), queue.expired])
+  } catch (error) {
+    if (error instanceof RolledBack) return error.value as T
+    throw unitError(error, tailSent && db.kind === 'custom', open?.failure)
+  } finally {
+    queue.cancel()
+    open?.end()
+  }
+}
+
+/** How long a unit may wait until its driver lets it in. */
+function queueLimit(limitMs: number): { expired: Promise<never>; enter(): void; cancel(): void } {
+  let gaveUp = false
+  let reject!: (error: KernelError) => void
+  const expired = new Promise<never>((_, fail) => (reject = fail))
+  expired.catch(() => {})
+  const timer = systemClock.timer(() => {
+    gaveUp = true
+    reject(unavailable('database', `gave no connection in ${Math.round(limitMs)} ms`, 'overload'))
+  }, limitMs)
+  return {
+    expired,
+    enter() {
+      timer.cancel()
+      // The caller was told no: nothing may happen any more.
+      if (gaveUp) throw new RolledBack(undefined)
+    },
+    cancel: timer.cancel,
+  }
+}
+
+function unitError(error: unknown, ambiguous: boolean, failure: Error | undefined): unknown {
+  if (isKeelsonError(error)) return error
+  if (isStoreFailure(error)) {
+    const message = (error as Error).message
+    if (!ambiguous) return unavailable('database', `ended the connection: ${message}`, 'refused', undefined, error)
+    return new KernelError('COMMIT_UNKNOWN', `COMMIT was not answered, it may have happened: ${message}`, {
+      cause: error,
+    })
+  }
+  // 25P02 only says that an earlier statement failed: that one is the reason.
+  return (error as { code?: string } | null)?.code === '25P02' ? (failure ?? error) : error
+}
+
+async function sendEach(tx: Tx, statements: readonly Statement[]): Promise<QueryResult[]> {
+  const results: QueryResult[] = []
+  for (const { text, values } of statements) {
+    results.push(await (values === undefined ? tx.query(text) : tx.query(text, values)))
+  }
+  return results
+}

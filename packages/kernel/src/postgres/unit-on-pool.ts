@@ -1,0 +1,120 @@
+import { isKeelsonError } from '../error.ts'
+import { KernelError } from '../kernel-error.ts'
+import { isStoreFailure } from '../store-failure.ts'
+import { unavailable } from '../store-guard.ts'
+import type { QueryResult, Statement } from '../tx.ts'
+import { acquire, answered } from './acquire.ts'
+import { canBatch, sendBatch } from './batch.ts'
+import type { PgClientLike, PgPoolLike } from './database.ts'
+import { watchLink, type Link } from './link.ts'
+import { openTx, type OpenTx } from './open-tx.ts'
+import { stallLimit } from './stall.ts'
+import type { Isolation, UnitEnd, UnitPlan } from './unit.ts'
+
+/** A ROLLBACK that takes longer is left to the server: the connection is closed. */
+const ROLLBACK_MS = 5_000
+
+/** A unit on a connection of a pg Pool. */
+export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promise<T> {
+  const { client, leftMs } = await acquire(pool, plan)
+  const link = watchLink(client)
+  let open: OpenTx | undefined
+  let tailSent = false
+  try {
+    const opening = [begin(plan.isolation), serverStallLimit(plan.stallMs), ...plan.open]
+    const opened = await link.answer(fly(client, opening), leftMs, 'the opening flight')
+    answered(pool)
+
+    open = openTx((...args: [string]) => client.query(...args), client)
+    const end = await work(plan, open, link, opened.slice(2))
+    open.end()
+    if (end.end === 'rollback') {
+      rollBack(client, link)
+      return end.value
+    }
+
+    tailSent = true
+    const results = await link.answer(fly(client, [...end.statements, COMMIT]), plan.stallMs, 'COMMIT')
+    answered(pool)
+    // COMMIT of an aborted transaction answers ROLLBACK, without an error.
+    if ((results.at(-1) as { command?: string }).command === 'ROLLBACK') throw open.failure ?? aborted()
+    link.release()
+    return end.value
+  } catch (error) {
+    open?.end()
+    if (link.lost === undefined) rollBack(client, link)
+    else link.release()
+    if (link.lost !== undefined) throw lostError(tailSent, link.lost, error)
+    // 25P02 only says that an earlier statement failed: that one is the reason.
+    throw (error as { code?: string } | null)?.code === '25P02' ? (open?.failure ?? error) : error
+  }
+}
+
+const COMMIT: Statement = { text: 'COMMIT' }
+
+function begin(isolation: Isolation | undefined): Statement {
+  return { text: isolation === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${isolation.toUpperCase()}` }
+}
+
+/** The server ends a session whose process stands still inside the transaction: a late COMMIT then fails. */
+function serverStallLimit(stallMs: number): Statement {
+  return {
+    text: "select set_config('idle_in_transaction_session_timeout', $1, true)",
+    values: [String(Math.ceil(stallMs))],
+  }
+}
+
+/** The statements in one flight; one by one on clients of unknown shape (native bindings, a proxy). */
+async function fly(client: PgClientLike, statements: readonly Statement[]): Promise<QueryResult[]> {
+  if (canBatch(client)) return sendBatch(client, statements)
+  const results: QueryResult[] = []
+  for (const { text, values } of statements) results.push(await client.query(text, values))
+  return results
+}
+
+async function work<T>(
+  plan: UnitPlan<T>,
+  open: OpenTx,
+  link: Link,
+  opened: readonly QueryResult[],
+): Promise<UnitEnd<T>> {
+  const limit = stallLimit(open, plan.stallMs)
+  limit.stalled.catch(link.lose)
+  try {
+    const end = await link.orLost(plan.work(open.tx, opened))
+    const unawaited = await link.orLost(open.settled())
+    if (unawaited !== undefined) throw unawaited
+    return end
+  } catch (error) {
+    if (isStoreFailure(open.failure)) link.lose(open.failure!)
+    throw error
+  } finally {
+    limit.cancel()
+  }
+}
+
+/** The value goes out first; the connection goes back when the server has answered. */
+function rollBack(client: PgClientLike, link: Link): void {
+  void link
+    .answer(client.query('ROLLBACK'), ROLLBACK_MS, 'ROLLBACK')
+    .catch((error: Error) => link.lose(error))
+    .then(link.release)
+}
+
+function lostError(tailSent: boolean, lost: Error, thrown: unknown): unknown {
+  if (tailSent) {
+    return new KernelError(
+      'COMMIT_UNKNOWN',
+      'the connection was lost before COMMIT was answered: it may have happened',
+      { cause: lost },
+    )
+  }
+  // The work's own error is its own matter, whatever became of the connection.
+  if (thrown !== lost && !isStoreFailure(thrown)) return thrown
+  if (isKeelsonError(lost)) return lost
+  return unavailable('Postgres', `ended the connection: ${lost.message}`, 'refused', undefined, lost)
+}
+
+function aborted(): KernelError {
+  return new KernelError('INPUT_INVALID', 'a statement of this transaction failed, so COMMIT rolled it back')
+}

@@ -1,0 +1,95 @@
+import { systemClock } from '../clock.ts'
+import type { Duration } from '../duration.ts'
+import { checkOptions, opt, type Opt } from '../options.ts'
+import type { QueryResult, Statement, Tx } from '../tx.ts'
+import { database, poolOf, type DatabaseLike } from './database.ts'
+import { unitInCallback } from './unit-in-callback.ts'
+import { unitOnPool } from './unit-on-pool.ts'
+
+export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
+
+/** How a unit's work ends. */
+export type UnitEnd<T> =
+  /** `statements` and COMMIT leave in one flight. */
+  | { readonly end: 'commit'; readonly statements: readonly Statement[]; readonly value: T }
+  /** `value` is returned before ROLLBACK is answered. */
+  | { readonly end: 'rollback'; readonly value: T }
+
+export interface UnitOptions<T> {
+  /** Leave together with BEGIN, in one flight. */
+  readonly open: readonly Statement[]
+  /** Called again from the start after 40001 and 40P01. */
+  work(tx: Tx, opened: readonly QueryResult[]): Promise<UnitEnd<T>>
+  readonly isolation?: Isolation
+  /** Restarts after 40001 and 40P01; default 2. */
+  readonly retries?: number
+  /** How long the process or one statement may stand still inside the transaction; default 30 s. Then it rolls back. */
+  readonly stall?: Duration
+  /** How long to queue for a connection of a full pool; default 5 s. */
+  readonly acquireTimeout?: Duration
+  /** How long the server may take to connect and answer the opening flight; default `stall`. */
+  readonly openTimeout?: Duration
+}
+
+/** A unit with its options read. */
+export interface UnitPlan<T> {
+  readonly open: readonly Statement[]
+  readonly work: UnitOptions<T>['work']
+  readonly isolation: Isolation | undefined
+  readonly stallMs: number
+  readonly acquireMs: number
+  readonly openMs: number
+}
+
+export const isolationOption: Opt<Isolation | undefined> = opt.custom(
+  "'read committed', 'repeatable read' or 'serializable'",
+  (given) => given === 'read committed' || given === 'repeatable read' || given === 'serializable',
+)
+
+const SPEC = {
+  open: opt.required(opt.custom<readonly Statement[]>('an array of statements', Array.isArray)),
+  work: opt.required(opt.fn()),
+  isolation: isolationOption,
+  retries: opt.integer(2, { max: 100 }),
+  stall: opt.duration('30s', { min: 1 }),
+  acquireTimeout: opt.duration('5s', { min: 1 }),
+  openTimeout: opt.duration(undefined, { min: 1 }),
+}
+
+/**
+ * One database transaction in as few flights as the driver allows: BEGIN with `open`, the work's own statements, and
+ * the closing statements with COMMIT. Below `transact()` and `idempotency.transaction()`.
+ *
+ * Resolves only after COMMIT was acknowledged. Rejects with what `work` threw, after a rollback; or with
+ * - STORE_UNAVAILABLE: no connection, or it was lost before the closing flight was sent. Nothing happened.
+ * - COMMIT_UNKNOWN: the connection was lost afterwards. It may have committed or not.
+ * - the driver's error of a closing statement. Nothing happened.
+ */
+export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promise<T> {
+  const checked = checkOptions('unit', options, SPEC)
+  const plan: UnitPlan<T> = {
+    open: options.open,
+    work: options.work,
+    isolation: checked.isolation,
+    stallMs: checked.stall,
+    acquireMs: checked.acquireTimeout,
+    openMs: checked.openTimeout ?? checked.stall,
+  }
+  const target = database(db)
+  const pool = poolOf(target)
+  const once = (): Promise<T> => (pool === undefined ? unitInCallback(target, plan) : unitOnPool(pool, plan))
+  for (let restart = 0; ; restart++) {
+    try {
+      return await once()
+    } catch (error) {
+      if (restart >= checked.retries || !isSerializationFailure(error)) throw error
+      await systemClock.sleep(5 + Math.random() * 45)
+    }
+  }
+}
+
+/** 40001 serialization_failure and 40P01 deadlock_detected: the same work can succeed on a new snapshot. */
+function isSerializationFailure(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return code === '40001' || code === '40P01'
+}

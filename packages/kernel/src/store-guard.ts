@@ -1,0 +1,239 @@
+import { systemClock, type Clock } from './clock.ts'
+import { context } from './context.ts'
+import type { Duration } from './duration.ts'
+import { KernelError } from './kernel-error.ts'
+import { silentLogger, type Logger } from './logger.ts'
+import { checkOptions, opt } from './options.ts'
+import { isStoreFailure as defaultStoreFailure } from './store-failure.ts'
+
+export interface StoreGuardOptions {
+  /** Named in errors and logs. */
+  readonly name: string
+  /** How long one call may take; default 250 ms. */
+  readonly timeout?: Duration
+  /** Time between two probes of a store that is down; default 500 ms, at most 1 s. */
+  readonly probeEvery?: Duration
+  /** Asks the store whether it lives. Without it one caller at a time is the probe. */
+  readonly ping?: (signal: AbortSignal) => Promise<unknown>
+  /** Unanswered calls over which new ones are refused; default 1000. */
+  readonly maxPending?: number
+  readonly isStoreFailure?: (error: unknown) => boolean
+  readonly clock?: Clock
+  readonly logger?: Logger
+}
+
+export type StoreGuardState = 'closed' | 'open'
+
+/** What stands in front of every store: a deadline for each call, and an answer at once while the store is down. */
+export interface StoreGuard {
+  /**
+   * Runs `fn` under the guard. `timeout` replaces the guard's own; `late` receives a result that came after the caller
+   * was told no, to give a claim or a connection back.
+   * @throws KernelError STORE_UNAVAILABLE with `details.reason` 'timeout', 'open' or 'overload'; else what `fn` threw.
+   */
+  call<T>(
+    fn: (signal: AbortSignal) => Promise<T>,
+    o?: { timeout?: Duration; late?: (value: T) => void },
+  ): Promise<T>
+  readonly state: StoreGuardState
+  /** Calls `fn` on each change; the answer ends that. */
+  onChange(fn: (state: StoreGuardState) => void): () => void
+  stats(): {
+    state: StoreGuardState
+    pending: number
+    failures: number
+    timeouts: number
+    rejected: number
+    /** Wall clock, ms. */
+    openedAt?: number
+    lastError?: string
+  }
+  /** Ends the probing. Calls still pass. */
+  close(): void
+}
+
+const SPEC = {
+  name: opt.required(opt.string()),
+  timeout: opt.duration('250ms', { min: 1 }),
+  probeEvery: opt.duration('500ms', { min: 1, max: '1s' }),
+  ping: opt.fn<(signal: AbortSignal) => Promise<unknown>>(),
+  maxPending: opt.integer(1000, { min: 1 }),
+  isStoreFailure: opt.fn<(error: unknown) => boolean>(defaultStoreFailure),
+  clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
+  logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
+}
+
+/** The least `retryAfter` of a refusal, so that callers do not spin. */
+const LEAST_RETRY_MS = 100
+
+/**
+ * A guard that opens when a call times out or meets a store failure, unless another call succeeded since that call
+ * began. Open, it refuses at once and probes, one probe at a time; the first success closes it.
+ */
+export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
+  const { name, timeout, probeEvery, ping, maxPending, isStoreFailure, clock, logger } = checkOptions(
+    'createStoreGuard',
+    options,
+    SPEC,
+  )
+  let state: StoreGuardState = 'closed'
+  let closed = false
+  let pending = 0
+  let successes = 0
+  let nextProbeMs = 0
+  let probing = false
+  let probeTimer: { cancel(): void } | undefined
+  const counts = { failures: 0, timeouts: 0, rejected: 0 }
+  let openedAt: number | undefined
+  let lastError: string | undefined
+  const listeners = new Set<(state: StoreGuardState) => void>()
+
+  function change(to: StoreGuardState): void {
+    if (state === to) return
+    state = to
+    openedAt = to === 'open' ? clock.now() : undefined
+    if (to === 'open') logger.warn({ store: name, lastError }, 'store guard opened')
+    else logger.info({ store: name }, 'store guard closed')
+    for (const listener of listeners) listener(to)
+  }
+
+  function succeeded(): void {
+    successes++
+    if (state === 'closed') return
+    probeTimer?.cancel()
+    change('closed')
+  }
+
+  function failed(error: unknown, successesAtStart: number): void {
+    counts.failures++
+    lastError = error instanceof Error ? error.message : String(error)
+    if (state === 'open' || successes > successesAtStart) return
+    change('open')
+    scheduleProbe()
+  }
+
+  function scheduleProbe(): void {
+    nextProbeMs = clock.monotonic() + probeEvery
+    if (ping === undefined || closed) return
+    probeTimer = clock.timer(() => void probe(ping), probeEvery)
+  }
+
+  async function probe(ask: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    probing = true
+    // A probe outside of everybody's deadline and context.
+    await limited(ask, timeout, undefined).catch(() => {})
+    probing = false
+    if (state === 'open') scheduleProbe()
+  }
+
+  function refuse(reason: 'open' | 'overload', retryAfter: number): KernelError {
+    counts.rejected++
+    const why = reason === 'open' ? `is down (${lastError})` : `has ${pending} unanswered calls`
+    return unavailable(name, why, reason, retryAfter)
+  }
+
+  /** One call with its deadline; success and failure are noted. */
+  async function limited<T>(
+    fn: (signal: AbortSignal) => Promise<T>,
+    limitMs: number,
+    late: ((value: T) => void) | undefined,
+    ownDeadline = false,
+  ): Promise<T> {
+    const successesAtStart = successes
+    const controller = new AbortController()
+    pending++
+    const answer = call(fn, controller.signal)
+    let timer: { cancel(): void } | undefined
+    const expired = new Promise<never>((_, reject) => {
+      timer = clock.timer(() => {
+        counts.timeouts++
+        const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
+        // The caller's own deadline says nothing of the store.
+        if (!ownDeadline) failed(error, successesAtStart)
+        controller.abort(error)
+        reject(error)
+      }, limitMs)
+    })
+    let told = false
+    void answer.then(
+      (value) => {
+        pending--
+        succeeded()
+        if (told) late?.(value)
+      },
+      (error: unknown) => {
+        pending--
+        if (!told && isStoreFailure(error)) failed(error, successesAtStart)
+        // Any other error is the store's own answer: it lives.
+        else if (!told) succeeded()
+      },
+    )
+    try {
+      return await Promise.race([answer, expired])
+    } finally {
+      told = true
+      timer?.cancel()
+    }
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    async call(fn, o = {}) {
+      if (state === 'open') {
+        const waitMs = nextProbeMs - clock.monotonic()
+        const mayProbe = ping === undefined && !probing && waitMs <= 0
+        if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs))
+        probing = true
+        nextProbeMs = clock.monotonic() + probeEvery
+      } else if (pending >= maxPending) {
+        throw refuse('overload', LEAST_RETRY_MS)
+      }
+      const own = o.timeout === undefined ? timeout : checkOptions('call', o, CALL_SPEC).timeout!
+      const leftMs = context.remaining(clock)
+      try {
+        return await limited(fn, Math.min(own, leftMs), o.late, leftMs < own)
+      } finally {
+        if (ping === undefined) probing = false
+      }
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    stats: () => ({
+      state,
+      pending,
+      ...counts,
+      ...(openedAt === undefined ? {} : { openedAt }),
+      ...(lastError === undefined ? {} : { lastError }),
+    }),
+    close() {
+      closed = true
+      probeTimer?.cancel()
+    },
+  }
+}
+
+const CALL_SPEC = { timeout: opt.duration(undefined, { min: 1 }), late: opt.fn() }
+
+/** `fn` may throw before its promise exists. */
+async function call<T>(fn: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  return fn(signal)
+}
+
+/** The one way in which a store is said to be away. */
+export function unavailable(
+  store: string,
+  why: string,
+  reason: 'timeout' | 'refused' | 'open' | 'overload',
+  retryAfter?: number,
+  cause?: unknown,
+): KernelError {
+  return new KernelError('STORE_UNAVAILABLE', `${store} ${why}`, {
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    cause,
+    details: { reason },
+  })
+}
