@@ -61,7 +61,8 @@ function decode(bytes: Uint8Array): StoredResponse {
       at += 4
       headers.push([name, text(valueLength)])
     }
-    return { status, headers, body: bytes.slice(at) }
+    // A copy: pg hands out views of a larger buffer.
+    return { status, headers, body: new Uint8Array(bytes.subarray(at)) }
   } catch (cause) {
     throw new KernelError('ANSWER_CORRUPT', `stored answer cannot be read: ${(cause as Error).message}`, { cause })
   }

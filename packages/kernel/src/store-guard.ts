@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from './clock.ts'
 import { context } from './context.ts'
 import type { Duration } from './duration.ts'
+import { isKeelsonError } from './error.ts'
 import { KernelError } from './kernel-error.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { checkOptions, opt } from './options.ts'
@@ -163,9 +164,10 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
       },
       (error: unknown) => {
         pending--
-        if (!told && isStoreFailure(error)) failed(error, successesAtStart)
-        // Any other error is the store's own answer: it lives.
-        else if (!told) succeeded()
+        if (told) return
+        if (isStoreFailure(error)) failed(error, successesAtStart)
+        // Any other error is the store's own answer, so it lives; that our side is full says nothing of it.
+        else if (!isKeelsonError(error, 'STORE_UNAVAILABLE')) succeeded()
       },
     )
     try {

@@ -1,0 +1,98 @@
+import type { Clock } from '@keelson/kernel'
+import { differs, type Fingerprint } from './fingerprint.ts'
+import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
+
+/** Who leads a key in this process: its outcome is shared with everybody who joined. */
+export interface Lead<T> {
+  /** The record now carries the leader's fingerprint: callers with another one can be refused. */
+  claimed(): void
+  /** Ends the lead. Without an outcome to share, exactly one of those who waited leads next. */
+  end(outcome?: Outcome<T>): void
+}
+
+/** Duplicates of one process: one leads, the others wait for its outcome. */
+export interface Flights<T> {
+  /**
+   * The lead, or what the leader's outcome means to this caller.
+   * `untilMs` is an instant on the monotonic clock; `signal` ends the waiting.
+   */
+  join(
+    key: string,
+    caller: { fingerprint: Fingerprint | undefined; untilMs: number; signal: AbortSignal | undefined },
+  ): Promise<{ lead: Lead<T> } | { outcome: Outcome<T> }>
+}
+
+interface Flight<T> {
+  readonly fingerprint: Fingerprint | undefined
+  readonly claimed: Promise<boolean>
+  readonly ended: Promise<Outcome<T> | undefined>
+  waiters: number
+}
+
+/** What a waiter is told when the leader takes longer than it may wait; ms. */
+const RETRY_AFTER_MS = 1_000
+
+export function createFlights<T>(clock: Clock, limits: { perKey: number; total: number }): Flights<T> {
+  const flights = new Map<string, Flight<T>>()
+  let waiting = 0
+
+  function start(key: string, fingerprint: Fingerprint | undefined): Lead<T> {
+    const claimed = Promise.withResolvers<boolean>()
+    const ended = Promise.withResolvers<Outcome<T> | undefined>()
+    flights.set(key, { fingerprint, claimed: claimed.promise, ended: ended.promise, waiters: 0 })
+    return {
+      claimed: () => claimed.resolve(true),
+      end(outcome) {
+        flights.delete(key)
+        claimed.resolve(outcome?.ok === true)
+        ended.resolve(outcome)
+      },
+    }
+  }
+
+  async function wait<R>(flight: Flight<T>, promise: Promise<R>, leftMs: number, signal?: AbortSignal): Promise<R | Refused> {
+    if (flight.waiters >= limits.perKey || waiting >= limits.total) {
+      return refused('TOO_MANY_WAITERS', { retryAfter: RETRY_AFTER_MS })
+    }
+    flight.waiters++
+    waiting++
+    const inUse = Promise.withResolvers<Refused>()
+    const giveUp = (): void => inUse.resolve(refused('KEY_IN_USE', { retryAfter: RETRY_AFTER_MS }))
+    const timer = clock.timer(giveUp, leftMs)
+    signal?.addEventListener('abort', giveUp, { once: true })
+    try {
+      return await Promise.race([promise, inUse.promise])
+    } finally {
+      flight.waiters--
+      waiting--
+      timer.cancel()
+      signal?.removeEventListener('abort', giveUp)
+    }
+  }
+
+  return {
+    async join(key, { fingerprint, untilMs, signal }) {
+      for (;;) {
+        const flight = flights.get(key)
+        if (flight === undefined) return { lead: start(key, fingerprint) }
+        const leftMs = untilMs - clock.monotonic()
+        if (leftMs <= 0 || signal?.aborted === true) {
+          return { outcome: refused('KEY_IN_USE', { retryAfter: RETRY_AFTER_MS }) }
+        }
+        if (differs(flight.fingerprint, fingerprint)) {
+          // The leader itself may be the one with the wrong payload: only a claim tells.
+          const claimed = await wait(flight, flight.claimed, leftMs, signal)
+          if (claimed === true) return { outcome: refused('KEY_REUSED') }
+          if (claimed !== false) return { outcome: claimed }
+        } else {
+          const outcome = await wait(flight, flight.ended, leftMs, signal)
+          if (outcome !== undefined) return { outcome: outcome.ok ? joined(outcome) : outcome }
+        }
+      }
+    },
+  }
+}
+
+function joined<T>(outcome: Executed<T>): Executed<T> {
+  return { ...outcome, kind: 'replayed', replayed: true, waited: true }
+}

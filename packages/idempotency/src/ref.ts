@@ -1,0 +1,60 @@
+import { hash } from 'node:crypto'
+import { isPlainText, isScope } from '@keelson/kernel'
+import { IdempotencyError, type IdempotencyErrorCode } from './error.ts'
+
+/** Names one operation of one caller. */
+export interface Ref {
+  /** The tenant: 1 to 128 bytes. */
+  readonly scope: string
+  /** What is done, such as `'POST /orders'`: 1 to 512 characters. */
+  readonly op: string
+  /** The caller's key: 1 to 255 characters. It enters the digest only. */
+  readonly key: string
+  /** The principal, 1 to 512 characters: two of one tenant never meet. It enters the digest only. */
+  readonly by?: string
+}
+
+/** What a store knows of a Ref: 16 bytes of sha256. Key text never reaches a store or a log. */
+export type RefDigest = Uint8Array
+
+/** @throws IdempotencyError SCOPE_INVALID, OP_INVALID, KEY_INVALID, INPUT_INVALID */
+export function checkRef({ scope, op, key, by }: Ref): void {
+  if (!isScope(scope)) {
+    throw new IdempotencyError(
+      'SCOPE_INVALID',
+      `"scope" must be 1 to 128 bytes without control characters (got ${shown(scope)}); write 'public' to share`,
+    )
+  }
+  checkText('OP_INVALID', 'op', op, 512)
+  checkText('KEY_INVALID', 'key', key, 255)
+  if (by !== undefined) checkText('INPUT_INVALID', 'by', by, 512)
+}
+
+/** Length-prefixed, so that no two refs share a digest by moving a character from one part to the next. */
+export function digestRef({ scope, op, key, by }: Ref): RefDigest {
+  return digestOf([scope, op, key, ...(by === undefined ? [] : [by])])
+}
+
+/** The person whom a stored answer speaks of, as a store knows them. */
+export function digestSubject(scope: string, subject: string): Uint8Array {
+  return digestOf(['subject', scope, subject])
+}
+
+function digestOf(parts: readonly string[]): Uint8Array {
+  const text = parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join('')
+  return hash('sha256', text, 'buffer').subarray(0, 16)
+}
+
+/** One rule for texts that name something: no control character, no lone surrogate. */
+export function checkText(code: IdempotencyErrorCode, name: string, value: unknown, max: number): void {
+  if (typeof value === 'string' && value.length >= 1 && value.length <= max && isPlainText(value)) return
+  throw new IdempotencyError(
+    code,
+    `"${name}" must be 1 to ${max} characters without control characters (got ${shown(value)})`,
+  )
+}
+
+/** Keys may be secrets: an error says how long the text was, never what it was. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? `${value.length} characters` : value === null ? 'null' : typeof value
+}
