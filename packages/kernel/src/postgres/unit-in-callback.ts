@@ -39,9 +39,9 @@ export async function unitInCallback<T>(db: KnownDatabase, plan: UnitPlan<T>): P
     open.end()
     if (unawaited !== undefined) throw unawaited
     if (end.end === 'rollback') throw new RolledBack(end.value)
-    // COMMIT of an aborted transaction rolls back without an error: a statement in front of it brings the error out.
+    // COMMIT of an aborted transaction rolls back without an error: a statement right before it brings the error out.
     const probe = open.failure === undefined ? [] : [{ text: 'select 1' }]
-    await sendEach(driverTx, [...probe, ...end.statements])
+    await sendEach(driverTx, [...end.statements, ...probe])
     tailSent = true
     return end.value
   }

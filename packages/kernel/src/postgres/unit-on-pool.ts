@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.ts'
 import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
 import { isStoreFailure } from '../store-failure.ts'
@@ -16,17 +17,11 @@ const ROLLBACK_MS = 5_000
 
 /** A unit on a connection of a pg Pool. */
 export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promise<T> {
-  const { client, leftMs } = await acquire(pool, plan)
-  const link = watchLink(client)
-  let open: OpenTx | undefined
+  const { client, link, opened } = await begin(pool, plan)
+  const open = openTx((...args: [string]) => client.query(...args), client)
   let tailSent = false
   try {
-    const opening = [begin(plan.isolation), serverStallLimit(plan.stallMs), ...plan.open]
-    const opened = await link.answer(fly(client, opening), leftMs, 'the opening flight')
-    answered(pool)
-
-    open = openTx((...args: [string]) => client.query(...args), client)
-    const end = await work(plan, open, link, opened.slice(2))
+    const end = await work(plan, open, link, opened)
     open.end()
     if (end.end === 'rollback') {
       rollBack(client, link)
@@ -41,18 +36,48 @@ export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promis
     link.release()
     return end.value
   } catch (error) {
-    open?.end()
+    open.end()
     if (link.lost === undefined) rollBack(client, link)
     else link.release()
-    if (link.lost !== undefined) throw lostError(tailSent, link.lost, error)
+    if (link.lost !== undefined) throw tailSent ? commitUnknown(link.lost) : lostError(link.lost, error)
     // 25P02 only says that an earlier statement failed: that one is the reason.
-    throw (error as { code?: string } | null)?.code === '25P02' ? (open?.failure ?? error) : error
+    throw (error as { code?: string } | null)?.code === '25P02' ? (open.failure ?? error) : error
+  }
+}
+
+/** Idle connections that died with an old server are met one after the other; there are not more than these. */
+const STALE_CONNECTIONS = 100
+
+/** A connection with its opening flight answered. One that turns out dead is replaced: nothing has happened on it. */
+async function begin<T>(
+  pool: PgPoolLike,
+  plan: UnitPlan<T>,
+): Promise<{ client: PgClientLike; link: Link; opened: QueryResult[] }> {
+  const opening = [beginStatement(plan.isolation), serverStallLimit(plan.stallMs), ...plan.open]
+  const untilMs = systemClock.monotonic() + plan.openMs
+  for (let stale = 0; ; stale++) {
+    const openMs = Math.max(1, untilMs - systemClock.monotonic())
+    const { client, leftMs } = await acquire(pool, { openMs, acquireMs: plan.acquireMs })
+    const link = watchLink(client)
+    try {
+      const opened = await link.answer(fly(client, opening), leftMs, 'the opening flight')
+      answered(pool)
+      return { client, link, opened: opened.slice(2) }
+    } catch (error) {
+      if (link.lost === undefined) {
+        rollBack(client, link)
+        throw error
+      }
+      link.release()
+      const tryAnother = !isKeelsonError(link.lost) && systemClock.monotonic() < untilMs && stale < STALE_CONNECTIONS
+      if (!tryAnother) throw lostError(link.lost, error)
+    }
   }
 }
 
 const COMMIT: Statement = { text: 'COMMIT' }
 
-function begin(isolation: Isolation | undefined): Statement {
+function beginStatement(isolation: Isolation | undefined): Statement {
   return { text: isolation === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${isolation.toUpperCase()}` }
 }
 
@@ -101,14 +126,12 @@ function rollBack(client: PgClientLike, link: Link): void {
     .then(link.release)
 }
 
-function lostError(tailSent: boolean, lost: Error, thrown: unknown): unknown {
-  if (tailSent) {
-    return new KernelError(
-      'COMMIT_UNKNOWN',
-      'the connection was lost before COMMIT was answered: it may have happened',
-      { cause: lost },
-    )
-  }
+function commitUnknown(lost: Error): KernelError {
+  const message = 'the connection was lost before COMMIT was answered: it may have happened'
+  return new KernelError('COMMIT_UNKNOWN', message, { cause: lost })
+}
+
+function lostError(lost: Error, thrown: unknown): unknown {
   // The work's own error is its own matter, whatever became of the connection.
   if (thrown !== lost && !isStoreFailure(thrown)) return thrown
   if (isKeelsonError(lost)) return lost

@@ -1,0 +1,100 @@
+import { PGlite } from '@electric-sql/pglite'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createIdempotency, reply, type Call } from '@keelson/idempotency'
+import { postgresStore } from '@keelson/idempotency/postgres'
+import { openOrders, type Orders } from './orders.ts'
+
+let orders: Orders
+beforeAll(async () => {
+  orders = await openOrders(new PGlite(), 'bad_input')
+})
+afterAll(() => orders.close())
+
+const good: Call = { scope: 'm1', op: 'POST /orders', key: 'k1', input: { a: 1 } }
+const cycle: { self?: unknown } = {}
+cycle.self = cycle
+
+const cases: [string, object, string, RegExp][] = [
+  ['no scope', { scope: undefined }, 'SCOPE_INVALID', /write 'public' to share/],
+  ['an empty scope', { scope: '' }, 'SCOPE_INVALID', /"scope" must be 1 to 128 bytes/],
+  ['a scope of 129 bytes in 65 characters', { scope: `${'é'.repeat(64)}x` }, 'SCOPE_INVALID', /got 65 characters/],
+  ['a scope with a control character', { scope: 'a\u0000b' }, 'SCOPE_INVALID', /control/],
+  ['a scope that is a number', { scope: 7 }, 'SCOPE_INVALID', /got number/],
+  ['a scope with a lone surrogate', { scope: '\ud800' }, 'SCOPE_INVALID', /"scope"/],
+  ['no op', { op: undefined }, 'OP_INVALID', /"op" must be 1 to 512/],
+  ['an op of 513 characters', { op: 'x'.repeat(513) }, 'OP_INVALID', /got 513/],
+  ['an op with a line break', { op: 'POST /a\n' }, 'OP_INVALID', /control/],
+  ['no key', { key: undefined }, 'KEY_INVALID', /"key" must be 1 to 255/],
+  ['an empty key', { key: '' }, 'KEY_INVALID', /got 0 characters/],
+  ['a key of 256 characters', { key: 'x'.repeat(256) }, 'KEY_INVALID', /got 256/],
+  ['a key with DEL', { key: 'a\u007f' }, 'KEY_INVALID', /control/],
+  ['a key with a C1 control', { key: 'a\u0085' }, 'KEY_INVALID', /control/],
+  ['a key with a lone surrogate', { key: 'a\udc00' }, 'KEY_INVALID', /"key"/],
+  ['a key that is null', { key: null }, 'KEY_INVALID', /got null/],
+  ['an empty principal', { by: '' }, 'INPUT_INVALID', /"by"/],
+  ['a subject of 129 characters', { subject: 'x'.repeat(129) }, 'INPUT_INVALID', /"subject" must be 1 to 128/],
+  ['input and fingerprint', { fingerprint: { alg: 'raw', digest: new Uint8Array(32) } }, 'INPUT_INVALID', /not both/],
+  ['a short fingerprint', { input: undefined, fingerprint: { alg: 'raw', digest: new Uint8Array(31) } }, 'FINGERPRINT_INVALID', /32 bytes/],
+  ['an unknown alg', { input: undefined, fingerprint: { alg: 'md5', digest: new Uint8Array(32) } }, 'FINGERPRINT_INVALID', /'raw'/],
+  ['a function in the input', { input: { a: [1, { f: () => {} }] } }, 'INPUT_NOT_HASHABLE', /"input\.a\[1\]\.f" is not JSON: a function/],
+  ['a BigInt', { input: { n: 1n } }, 'INPUT_NOT_HASHABLE', /"input\.n" is not JSON: a bigint/],
+  ['NaN', { input: [NaN] }, 'INPUT_NOT_HASHABLE', /"input\[0\]" is not JSON: NaN/],
+  ['Infinity', { input: { n: -Infinity } }, 'INPUT_NOT_HASHABLE', /-Infinity/],
+  ['a Date', { input: { at: new Date() } }, 'INPUT_NOT_HASHABLE', /"input\.at" is not JSON: Date/],
+  ['a Map', { input: new Map() }, 'INPUT_NOT_HASHABLE', /"input" is not JSON: Map/],
+  ['bytes', { input: { b: new Uint8Array(2) } }, 'INPUT_NOT_HASHABLE', /Uint8Array/],
+  ['a cycle', { input: cycle }, 'INPUT_NOT_HASHABLE', /cycle/],
+  ['a symbol', { input: { s: Symbol('x') } }, 'INPUT_NOT_HASHABLE', /symbol/],
+  ['a lone surrogate in the input', { input: ['\ud800'] }, 'INPUT_NOT_HASHABLE', /surrogate/],
+  ['undefined in an array', { input: [undefined] }, 'INPUT_NOT_HASHABLE', /"input\[0\]"/],
+  ['a wait that is no duration', { wait: '5 s' }, 'OPTION_INVALID', /"wait" must be a Duration/],
+  ['a negative retain', { retain: -1 }, 'OPTION_INVALID', /"retain"/],
+]
+
+test.each(cases)('%s: clear error, nothing run, nothing stored', async (_, change, code, message) => {
+  const before = await orders.count()
+  const call = { ...good, ...change } as Call
+  const failing = orders.idempotency.transaction(call, orders.place)
+  await expect(failing).rejects.toMatchObject({ name: 'IdempotencyError', code, message: expect.stringMatching(message) })
+  expect(orders.runs()).toBe(0)
+  expect(await orders.count()).toEqual(before)
+})
+
+test('no error says the key', async () => {
+  const secret = `secret\u0000`
+  await expect(orders.idempotency.transaction({ ...good, key: secret }, orders.place)).rejects.not.toThrow(/secret/)
+})
+
+test.each([
+  ['no store', {}, /"store" is required/],
+  ['a store that is none', { store: {} }, /"store" must be an object with within\(\), health\(\)/],
+  ['an unknown option', { leese: 1 }, /unknown option "leese"; did you mean "lease"/],
+  ['an unreadable lease', { lease: '5 s' }, /"lease" must be a Duration such as 250, '250ms', '5s'.* \(got '5 s'\)/],
+  ['a lease of nothing', { lease: 0 }, /"lease" must be .*at least 100ms/],
+  ['storeTimeout over a minute', { storeTimeout: '2m' }, /"storeTimeout" must be .*at most 1m/],
+  ['half a byte', { maxStoredBytes: 0.5 }, /"maxStoredBytes" must be an integer/],
+  ['a logger without methods', { logger: {} }, /"logger" must be an object with debug\(\)/],
+  ['waiters below zero', { maxWaiters: { perKey: -1 } }, /"maxWaiters/],
+])('createIdempotency with %s says so', (name, options, message) => {
+  const store = postgresStore(orders.db)
+  const given = name === 'no store' ? options : { store, ...options }
+  expect(() => createIdempotency(given as never)).toThrowError(
+    expect.objectContaining({ name: 'IdempotencyError', code: 'OPTION_INVALID', message: expect.stringMatching(message) }),
+  )
+})
+
+test.each([['drop table'], ['Keelson'], [''], ['x'.repeat(64)], [7]])('a schema named %j is refused', (schema) => {
+  expect(() => postgresStore(orders.db, { schema: schema as string })).toThrowError(
+    expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(/"schema"/) }),
+  )
+})
+
+test('a reply that cannot be sent leaves nothing', async () => {
+  const before = await orders.count()
+  const streaming = orders.idempotency.transaction(good, async (tx) => {
+    await orders.insert(tx, 'gone')
+    return reply(200, new ReadableStream())
+  })
+  await expect(streaming).rejects.toMatchObject({ code: 'REPLY_INVALID' })
+  expect(await orders.count()).toEqual(before)
+})
