@@ -1,0 +1,60 @@
+import type { Database } from '@keelson/kernel'
+import type { NewShipment, Page } from './domain/shipments.ts'
+
+/** An answer as it came over the wire. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly bytes: Buffer
+  json(): { code?: string }
+}
+
+/** What one key has left behind. */
+export interface Rows {
+  readonly shipments: number
+  readonly events: number
+  readonly answers: number
+}
+
+/** The story's merchant: real requests to one node, and a look into the tables behind it. */
+export function client(
+  url: string,
+  db: Database,
+): {
+  /** Books with this key; the address is the key too, so that rows can be told apart. */
+  book(key: string, shipment?: Partial<NewShipment>): Promise<Answer>
+  list(merchant: string): Promise<Page>
+  rows(key: string): Promise<Rows>
+} {
+  return {
+    async book(key, { to = key, kg = 2.5 } = {}) {
+      const response = await fetch(`${url}/shipments`, {
+        method: 'POST',
+        headers: {
+          authorization: 'Bearer m1',
+          'content-type': 'application/json',
+          'idempotency-key': key,
+          'x-correlation-id': key,
+        },
+        body: JSON.stringify({ to, kg }),
+      })
+      const bytes = Buffer.from(await response.arrayBuffer())
+      const json = (): { code?: string } => JSON.parse(bytes.toString()) as { code?: string }
+      return { status: response.status, headers: response.headers, bytes, json }
+    },
+    async list(merchant) {
+      const response = await fetch(`${url}/shipments`, { headers: { authorization: `Bearer ${merchant}` } })
+      return (await response.json()) as Page
+    },
+    async rows(key) {
+      const { rows } = await db.query(
+        `select
+  (select count(*)::int from parcels.shipments where "to" = $1) as shipments,
+  (select count(*)::int from parcels.outbox where payload->>'to' = $1) as events,
+  (select count(*)::int from keelson.idempotency where trace->>'correlationId' = $1 and state = 'done') as answers`,
+        [key],
+      )
+      return rows[0] as Rows
+    },
+  }
+}

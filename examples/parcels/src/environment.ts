@@ -1,0 +1,25 @@
+import { z } from 'zod'
+
+/** Every variable that parcels reads. Unset stores are embedded ones. */
+const variables = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  HOST: z.string().default('127.0.0.1'),
+  FRAMEWORK: z.enum(['express']).default('express'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  /** A folder for the embedded database; in memory without one. */
+  DATA_DIR: z.string().min(1).optional(),
+  DRAIN: z
+    .string()
+    .regex(/^\d+(ms|s)$/, 'must be a duration such as 500ms or 10s')
+    .default('10s'),
+})
+
+export type Environment = z.infer<typeof variables>
+
+/** Reads the environment once. A bad value throws one error that lists every fault. */
+export function readEnvironment(env: Record<string, string | undefined>): Environment {
+  const read = variables.safeParse(env)
+  if (read.success) return read.data
+  const faults = read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  throw new Error(`bad environment: ${faults.join('; ')}`)
+}

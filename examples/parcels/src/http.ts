@@ -1,0 +1,25 @@
+import { createHttp, problem, type Exchange, type Http, type RoutePolicy } from '@keelson/http'
+import type { Principal } from '@keelson/kernel'
+import type { System } from './system.ts'
+
+/** The policies, one object a route, the same for every framework. */
+export const policies = {
+  bookShipment: { idempotent: { required: true } },
+} satisfies Record<string, RoutePolicy>
+
+const MERCHANTS = new Set(['m1', 'm2'])
+
+/** A test double for real authentication: the bearer token is the merchant's name. */
+export function merchantOf(authorization: string | undefined): string {
+  const name = /^Bearer (\w+)$/.exec(authorization ?? '')?.[1]
+  if (name === undefined || !MERCHANTS.has(name)) {
+    throw problem(401, 'unauthenticated', { detail: 'send Authorization: Bearer m1 (or m2)' })
+  }
+  return name
+}
+
+/** HTTP rules over the system's cores. A merchant is a tenant and its own principal. */
+export function openHttp({ db, idempotency }: System): Http {
+  const principal = (x: Exchange): Principal => ({ id: merchantOf(x.header('authorization')), type: 'merchant' })
+  return createHttp({ db, idempotency, principal, scope: (x) => merchantOf(x.header('authorization')) })
+}

@@ -1,0 +1,33 @@
+import { ms, type Duration } from '@keelson/kernel'
+import { readEnvironment } from './environment.ts'
+import { startNode } from './node.ts'
+import { openSystem } from './system.ts'
+
+/** One node, by environment; with the argument `migrate` only the schema is brought up to date. */
+async function main(): Promise<void> {
+  const environment = readEnvironment(process.env)
+  const system = await openSystem(environment)
+  if (process.argv[2] === 'migrate') return system.close()
+  const node = await startNode(system, environment).catch(async (error: unknown) => {
+    await system.close()
+    throw error
+  })
+  const { FRAMEWORK: framework, DRAIN } = environment
+  console.log(JSON.stringify({ ready: true, url: node.url, framework, pid: process.pid, stores: system.stores }))
+
+  let stopping = false
+  const stop = async (): Promise<void> => {
+    if (stopping) return
+    stopping = true
+    await node.close(ms(DRAIN as Duration))
+    await system.close()
+  }
+  process.once('SIGTERM', () => void stop())
+  process.once('SIGINT', () => void stop())
+}
+
+main().catch((error: Error) => {
+  // One line: whoever starts a service reads its log, not its stack.
+  console.error(`parcels: ${error.message || String((error as { code?: unknown }).code)}`)
+  process.exitCode = 1
+})

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { client, type Answer } from './client.ts'
+import { startNode, type Node } from './node.ts'
+import { openSystem, type System } from './system.ts'
+
+/** One step of the story: it asserts what its sentence says. */
+export interface Step {
+  readonly name: string
+  run(): Promise<void>
+}
+
+/** The story, and what ends all that it started. */
+export interface Story {
+  readonly steps: readonly Step[]
+  /** Of the node that stays up until the end. */
+  readonly url: string
+  close(): Promise<void>
+}
+
+const ANY_PORT = { PORT: 0, HOST: '127.0.0.1' }
+
+/** Opens the stores and tells the story over real HTTP. With `databaseUrl` on Postgres, else embedded. */
+export async function openStory(databaseUrl?: string): Promise<Story> {
+  const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
+  // The process that is going to die starts early, so that nobody waits for it later.
+  const stores = databaseUrl === undefined ? { DATA_DIR: join(folder, 'data') } : { DATABASE_URL: databaseUrl }
+  const victim = startVictim(stores)
+  const system = await openSystem(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl })
+  const node = await startNode(system, ANY_PORT)
+  const survivors: { system: System; node: Node }[] = [{ system, node }]
+
+  const { book, list, rows } = client(node.url, system.db)
+  // Postgres keeps what earlier stories wrote, so each has keys of its own.
+  const key = `story-${process.pid}-${Date.now()}`
+  let first: Answer
+
+  const steps: Step[] = [
+    {
+      name: 'a merchant books a parcel: 201, its address, a correlation id',
+      async run() {
+        first = await book(`${key}-1`)
+        assert.equal(first.status, 201)
+        assert.match(first.headers.get('location') ?? '', /^\/shipments\/\d+$/)
+        assert.ok(first.headers.get('x-correlation-id'))
+        assert.deepEqual(await rows(`${key}-1`), { shipments: 1, events: 1, answers: 1 })
+      },
+    },
+    {
+      name: 'the same request again: the same bytes, marked as replayed, still one row',
+      async run() {
+        const again = await book(`${key}-1`)
+        assert.equal(again.status, 201)
+        assert.equal(again.headers.get('idempotent-replayed'), 'true')
+        assert.equal(again.headers.get('location'), first.headers.get('location'))
+        assert.deepEqual(again.bytes, first.bytes)
+        assert.deepEqual(await rows(`${key}-1`), { shipments: 1, events: 1, answers: 1 })
+      },
+    },
+    {
+      name: 'the same key with another body: refused with 422',
+      async run() {
+        const other = await book(`${key}-1`, { kg: 7 })
+        assert.equal(other.status, 422)
+        assert.equal(other.json().code, 'key-reused')
+      },
+    },
+    {
+      name: 'fifty times the same booking at once: one row, fifty equal answers',
+      async run() {
+        const answers = await Promise.all(Array.from({ length: 50 }, () => book(`${key}-2`)))
+        assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([201]))
+        assert.equal(new Set(answers.map(({ bytes }) => bytes.toString())).size, 1)
+        assert.deepEqual(await rows(`${key}-2`), { shipments: 1, events: 1, answers: 1 })
+      },
+    },
+    {
+      name: 'a parcel of five tons: refused with 400, nothing is left, and its key stays free',
+      async run() {
+        const heavy = await book(`${key}-3`, { kg: 5000 })
+        assert.equal(heavy.status, 400)
+        assert.deepEqual(await rows(`${key}-3`), { shipments: 0, events: 0, answers: 0 })
+        assert.equal((await book(`${key}-3`)).status, 201)
+        assert.equal((await list('m2')).items.length, 0)
+      },
+    },
+    {
+      name: 'the process is killed in the middle of a booking, behind its first row',
+      async run() {
+        const { url, ended } = await victim
+        await assert.rejects(client(url, system.db).book(`${key}-4`), TypeError)
+        assert.equal(await ended, 'SIGKILL')
+      },
+    },
+    {
+      name: 'a new process on the same data, the client tries again: one parcel, one event, one answer',
+      async run() {
+        const revived = await openSystem(stores)
+        const other = await startNode(revived, ANY_PORT)
+        survivors.push({ system: revived, node: other })
+        const { book, rows } = client(other.url, revived.db)
+        assert.deepEqual(await rows(`${key}-4`), { shipments: 0, events: 0, answers: 0 })
+        const answer = await book(`${key}-4`)
+        assert.equal(answer.status, 201)
+        assert.equal(answer.headers.get('idempotent-replayed'), null)
+        assert.deepEqual(await rows(`${key}-4`), { shipments: 1, events: 1, answers: 1 })
+      },
+    },
+  ]
+
+  return {
+    steps,
+    url: node.url,
+    async close() {
+      const { child } = await victim.catch(() => ({ child: undefined }))
+      child?.kill('SIGKILL')
+      for (const { system, node } of survivors) {
+        await node.close()
+        await system.close()
+      }
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A real process with a node that dies in the middle of its first booking. */
+async function startVictim(stores: Record<string, string>): Promise<{
+  child: ChildProcess
+  url: string
+  ended: Promise<NodeJS.Signals | null>
+}> {
+  const file = fileURLToPath(new URL('./dying-node.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--conditions=@keelson/source', file], {
+    env: { ...process.env, ...stores, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { url } = JSON.parse(line) as { url: string }
+    return { child, url, ended }
+  }
+  throw new Error('the second node did not start')
+}

@@ -1,0 +1,89 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { expect, inject, test } from 'vitest'
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+function start(env: Record<string, string>): ChildProcess {
+  const { DATABASE_URL: _, ...clean } = process.env
+  return spawn(process.execPath, ['--conditions=@keelson/source', main], {
+    env: { ...clean, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+async function firstLine(child: ChildProcess): Promise<{ url: string; [name: string]: unknown }> {
+  const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string]
+  return JSON.parse(line) as { url: string }
+}
+
+async function failure(env: Record<string, string>): Promise<{ code: number; stderr: string }> {
+  const child = start(env)
+  let stderr = ''
+  child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, stderr }
+}
+
+test('a node says that it is ready, serves, and ends with 0 on SIGTERM', async () => {
+  const child = start({ DATABASE_URL: inject('databaseUrl') })
+  const ended = once(child, 'exit')
+  const ready = await firstLine(child)
+  expect(ready).toMatchObject({ ready: true, framework: 'express', pid: child.pid, stores: { db: 'postgres' } })
+  const list = await fetch(`${ready.url}/shipments`, { headers: { authorization: 'Bearer m2' } })
+  expect(list.status).toBe(200)
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
+})
+
+test('a data folder has one process at a time, and a killed owner does not keep it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
+  const env = { DATA_DIR: join(folder, 'data') }
+  const first = start(env)
+  await firstLine(first)
+  const second = await failure(env)
+  expect(second.code).toBe(1)
+  expect(second.stderr).toContain(`is in use by process ${first.pid}`)
+  const ended = once(first, 'exit')
+  first.kill('SIGKILL')
+  await ended
+  const third = start(env)
+  await firstLine(third)
+  const over = once(third, 'exit')
+  third.kill('SIGTERM')
+  expect(await over).toEqual([0, null])
+  await rm(folder, { recursive: true })
+})
+
+test('a bad environment ends with 1 and one line that lists every fault', async () => {
+  const { code, stderr } = await failure({ PORT: '99999', FRAMEWORK: 'koa', DATABASE_URL: 'mysql://x' })
+  expect(code).toBe(1)
+  expect(stderr.trim().split('\n')).toHaveLength(1)
+  for (const word of ['PORT', 'FRAMEWORK', '"express"', 'DATABASE_URL']) expect(stderr).toContain(word)
+})
+
+test('an unreachable database ends with 1 and one line', async () => {
+  const { code, stderr } = await failure({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  expect(code).toBe(1)
+  expect(stderr.trim().split('\n')).toHaveLength(1)
+  expect(stderr).toContain('ECONNREFUSED')
+})
+
+test('a port in use ends with 1 and one line', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { code, stderr } = await failure({
+    PORT: String((server.address() as AddressInfo).port),
+    DATABASE_URL: inject('databaseUrl'),
+  })
+  server.close()
+  expect(code).toBe(1)
+  expect(stderr.trim().split('\n')).toHaveLength(1)
+  expect(stderr).toContain('EADDRINUSE')
+})
