@@ -12,9 +12,6 @@ async function main(): Promise<void> {
     await system.close()
     throw error
   })
-  const { FRAMEWORK: framework, DRAIN } = environment
-  console.log(JSON.stringify({ ready: true, url: node.url, framework, pid: process.pid, stores: system.stores }))
-
   let stopping = false
   const stop = async (): Promise<void> => {
     if (stopping) return
@@ -24,6 +21,9 @@ async function main(): Promise<void> {
   }
   process.once('SIGTERM', () => void stop())
   process.once('SIGINT', () => void stop())
+
+  const { FRAMEWORK: framework, DRAIN } = environment
+  console.log(JSON.stringify({ ready: true, url: node.url, framework, pid: process.pid, stores: system.stores }))
 }
 
 main().catch((error: Error) => {

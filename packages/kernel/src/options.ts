@@ -7,6 +7,8 @@ export interface Opt<T> {
   readonly allowed: string
   readonly required: boolean
   readonly fallback: T
+  /** The options inside a group: each of them is named in its own error. */
+  readonly inner?: OptionSpec
   parse(given: unknown): { readonly value: T } | undefined
 }
 
@@ -26,30 +28,48 @@ export function checkOptions<S extends OptionSpec>(
   spec: S,
   failure: OptionFailure = (message) => new KernelError('OPTION_INVALID', message),
 ): Resolved<S> {
-  if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
-    throw failure(`${owner}: options must be an object (got ${show(given)})`)
-  }
-  const options = (given ?? {}) as Record<string, unknown>
+  if (given !== undefined && !isOptions(given)) throw failure(`${owner}: options must be an object (got ${show(given)})`)
+  return read(owner, '', given ?? {}, spec, failure) as Resolved<S>
+}
+
+/** `path` is empty, or names the group with its dot. */
+function read(
+  owner: string,
+  path: string,
+  options: Record<string, unknown>,
+  spec: OptionSpec,
+  failure: OptionFailure,
+): Record<string, unknown> {
   for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(spec, name)) throw failure(unknownOption(owner, name, Object.keys(spec)))
+    if (!Object.hasOwn(spec, name)) throw failure(`${owner}: ${unknownOption(path, name, Object.keys(spec))}`)
   }
   const resolved: Record<string, unknown> = {}
   for (const [name, option] of Object.entries(spec)) {
     const value = options[name]
-    if (value === undefined && option.required) throw failure(`${owner}: "${name}" is required: ${option.allowed}`)
-    const parsed = value === undefined ? { value: option.fallback as unknown } : option.parse(value)
-    if (parsed === undefined) throw failure(`${owner}: "${name}" must be ${option.allowed} (got ${show(value)})`)
-    resolved[name] = parsed.value
+    if (value === undefined) {
+      if (option.required) throw failure(`${owner}: "${path}${name}" is required: ${option.allowed}`)
+      resolved[name] = option.fallback
+    } else if (option.inner !== undefined && isOptions(value)) {
+      resolved[name] = read(owner, `${path}${name}.`, value, option.inner, failure)
+    } else {
+      const parsed = option.parse(value)
+      if (parsed === undefined) throw failure(`${owner}: "${path}${name}" must be ${option.allowed} (got ${show(value)})`)
+      resolved[name] = parsed.value
+    }
   }
-  return resolved as Resolved<S>
+  return resolved
 }
 
-function unknownOption(owner: string, name: string, known: readonly string[]): string {
+function isOptions(given: unknown): given is Record<string, unknown> {
+  return typeof given === 'object' && given !== null && !Array.isArray(given)
+}
+
+function unknownOption(path: string, name: string, known: readonly string[]): string {
   const nearest = known.toSorted((a, b) => editDistance(name, a) - editDistance(name, b))[0]
   if (nearest !== undefined && editDistance(name, nearest) <= Math.max(2, name.length / 3)) {
-    return `${owner}: unknown option "${name}"; did you mean "${nearest}"?`
+    return `unknown option "${path}${name}"; did you mean "${path}${nearest}"?`
   }
-  return `${owner}: unknown option "${name}"; allowed are ${known.join(', ')}`
+  return `unknown option "${path}${name}"; allowed are ${known.join(', ')}`
 }
 
 /** Levenshtein's distance, by rows. */
@@ -165,13 +185,9 @@ function group<S extends OptionSpec>(spec: S): Opt<Resolved<S>> {
       .join('; ')}`,
     required: false,
     fallback: fallback as Resolved<S>,
-    parse(given) {
-      try {
-        return { value: checkOptions('', given, spec) }
-      } catch {
-        return undefined
-      }
-    },
+    inner: spec,
+    // An object is read option by option; anything else is no group.
+    parse: () => undefined,
   }
 }
 

@@ -43,6 +43,7 @@ export function reply<T>(
   if (!Array.isArray(effects)) throw invalid(`effects must be an array (got ${show(effects)})`)
   const { bytes, type } = encodeBody(body)
   if (bytes.length > 0 && (status === 204 || status === 304)) throw invalid(`status ${status} has no body`)
+  if (!Array.isArray(headers)) throw invalid(`headers must be an array of [name, value] (got ${show(headers)})`)
   const checked = headers.map(checkHeader)
   if (type !== undefined && !checked.some(([name]) => name.toLowerCase() === 'content-type')) {
     checked.unshift(['Content-Type', type])
@@ -57,9 +58,11 @@ const EMPTY = new Uint8Array(0)
 
 function encodeBody(body: unknown): { bytes: Uint8Array; type?: string } {
   if (body === undefined) return { bytes: EMPTY }
-  if (body instanceof Uint8Array) return { bytes: body, type: 'application/octet-stream' }
+  // A copy: the caller's buffer may be filled again before the answer is sent.
+  if (body instanceof Uint8Array) return { bytes: new Uint8Array(body), type: 'application/octet-stream' }
   if (typeof body === 'string') return { bytes: encoder.encode(body), type: 'text/plain; charset=utf-8' }
-  if (isStream(body)) throw invalid('body must not be a stream: an answer is committed before it is sent')
+  if (isLater(body)) throw invalid('body must not be a stream or a promise: an answer is committed before it is sent')
+  if (ArrayBuffer.isView(body) || body instanceof ArrayBuffer) throw invalid('bytes must be a Uint8Array')
   let json: string | undefined
   try {
     json = JSON.stringify(body)
@@ -70,11 +73,11 @@ function encodeBody(body: unknown): { bytes: Uint8Array; type?: string } {
   return { bytes: encoder.encode(json), type: 'application/json; charset=utf-8' }
 }
 
-/** Streams, web Responses and Blobs: values whose bytes come later. */
-function isStream(body: unknown): boolean {
+/** Streams, web Responses, Blobs and promises: values that come later, and that JSON would write as `{}`. */
+function isLater(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false
-  return ['pipe', 'getReader', 'arrayBuffer'].some(
-    (method) => typeof (body as Record<string, unknown>)[method] === 'function',
+  return ['pipe', 'getReader', 'arrayBuffer', 'then', Symbol.asyncIterator].some(
+    (method) => typeof (body as Record<string | symbol, unknown>)[method] === 'function',
   )
 }
 

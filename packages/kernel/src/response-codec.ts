@@ -9,7 +9,8 @@ export interface Codec<T> {
 
 const VERSION = 1
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+// A byte order mark is a character like any other.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * A StoredResponse as bytes, version 1, numbers big-endian: version u8, status u16, number of headers u16, then per
@@ -40,8 +41,8 @@ function encode(response: StoredResponse): Uint8Array {
 }
 
 function decode(bytes: Uint8Array): StoredResponse {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   try {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     if (view.getUint8(0) !== VERSION) throw new RangeError(`version ${view.getUint8(0)}, known is ${VERSION}`)
     const status = view.getUint16(1)
     const count = view.getUint16(3)

@@ -72,11 +72,10 @@ const LEAST_RETRY_MS = 100
  * began. Open, it refuses at once and probes, one probe at a time; the first success closes it.
  */
 export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
-  const { name, timeout, probeEvery, ping, maxPending, isStoreFailure, clock, logger } = checkOptions(
-    'createStoreGuard',
-    options,
-    SPEC,
-  )
+  const checked = checkOptions('createStoreGuard', options, SPEC)
+  const { name, timeout, probeEvery, maxPending, isStoreFailure, clock, logger } = checked
+  // Bound here: a probe has neither the deadline nor the context of the caller whose failure opened the guard.
+  const ping = checked.ping === undefined ? undefined : context.bind(checked.ping)
   let state: StoreGuardState = 'closed'
   let closed = false
   let pending = 0
@@ -95,7 +94,16 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
     openedAt = to === 'open' ? clock.now() : undefined
     if (to === 'open') logger.warn({ store: name, lastError }, 'store guard opened')
     else logger.info({ store: name }, 'store guard closed')
-    for (const listener of listeners) listener(to)
+    for (const listener of listeners) attempt('onChange', () => listener(to))
+  }
+
+  /** Another's code may throw; the guard goes on. */
+  function attempt(what: string, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      logger.warn({ store: name, err: error }, `${what} of a store guard failed`)
+    }
   }
 
   function succeeded(): void {
@@ -115,13 +123,13 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
 
   function scheduleProbe(): void {
     nextProbeMs = clock.monotonic() + probeEvery
-    if (ping === undefined || closed) return
+    // A probe on its way schedules the next one when it ends.
+    if (ping === undefined || closed || probing) return
     probeTimer = clock.timer(() => void probe(ping), probeEvery)
   }
 
   async function probe(ask: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
     probing = true
-    // A probe outside of everybody's deadline and context.
     await limited(ask, timeout, undefined).catch(() => {})
     probing = false
     if (state === 'open') scheduleProbe()
@@ -145,8 +153,11 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
     pending++
     const answer = call(fn, controller.signal)
     let timer: { cancel(): void } | undefined
+    let told = false
     const expired = new Promise<never>((_, reject) => {
       timer = clock.timer(() => {
+        // From here on an answer is late: `fn` may answer as soon as it hears of the abort.
+        told = true
         counts.timeouts++
         const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
         // The caller's own deadline says nothing of the store.
@@ -155,25 +166,23 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
         reject(error)
       }, limitMs)
     })
-    let told = false
     void answer.then(
       (value) => {
         pending--
         succeeded()
-        if (told) late?.(value)
+        if (told && late !== undefined) attempt('late', () => late(value))
       },
       (error: unknown) => {
         pending--
         if (told) return
         if (isStoreFailure(error)) failed(error, successesAtStart)
-        // Any other error is the store's own answer, so it lives; that our side is full says nothing of it.
-        else if (!isKeelsonError(error, 'STORE_UNAVAILABLE')) succeeded()
+        // A driver's other error is the store's own answer, so it lives; an error of ours says nothing of it.
+        else if (!isKeelsonError(error)) succeeded()
       },
     )
     try {
       return await Promise.race([answer, expired])
     } finally {
-      told = true
       timer?.cancel()
     }
   }
@@ -183,21 +192,22 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
       return state
     },
     async call(fn, o = {}) {
-      if (state === 'open') {
-        const waitMs = nextProbeMs - clock.monotonic()
-        const mayProbe = ping === undefined && !probing && waitMs <= 0
-        if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs))
-        probing = true
-        nextProbeMs = clock.monotonic() + probeEvery
-      } else if (pending >= maxPending) {
-        throw refuse('overload', LEAST_RETRY_MS)
-      }
       const own = o.timeout === undefined ? timeout : checkOptions('call', o, CALL_SPEC).timeout!
       const leftMs = context.remaining(clock)
+      const run = (): ReturnType<typeof fn> => limited(fn, Math.min(own, leftMs), o.late, leftMs < own)
+      if (state === 'closed') {
+        if (pending >= maxPending) throw refuse('overload', LEAST_RETRY_MS)
+        return run()
+      }
+      const waitMs = nextProbeMs - clock.monotonic()
+      const mayProbe = ping === undefined && !probing && waitMs <= 0
+      if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs))
+      probing = true
+      nextProbeMs = clock.monotonic() + probeEvery
       try {
-        return await limited(fn, Math.min(own, leftMs), o.late, leftMs < own)
+        return await run()
       } finally {
-        if (ping === undefined) probing = false
+        probing = false
       }
     },
     onChange(listener) {

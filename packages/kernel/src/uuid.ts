@@ -6,7 +6,7 @@ let sequence = 0
 /** A UUIDv7 (RFC 9562, method 1): it grows within one process, whatever the wall clock does. */
 export function uuidv7(clock: Clock = systemClock): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
-  const nowMs = clock.now()
+  const nowMs = Math.floor(clock.now())
   if (nowMs > lastMs) {
     lastMs = nowMs
     // Half of the range stays free for growth within this millisecond.

@@ -51,6 +51,7 @@ export async function migrate(
   const applied = await unit(db, {
     open: [{ text: LOCK }],
     stall: STALL,
+    openTimeout: STALL,
     work: async (tx) => {
       const names: string[] = []
       for (const schema of new Set(planned.map((migration) => migration.schema))) {

@@ -27,7 +27,7 @@ export interface UnitOptions<T> {
   readonly stall?: Duration
   /** How long to queue for a connection of a full pool; default 5 s. */
   readonly acquireTimeout?: Duration
-  /** How long the server may take to connect and answer the opening flight; default `stall`. */
+  /** How long the server may take to connect and answer the opening flight, lock waits included; default 5 s. */
   readonly openTimeout?: Duration
 }
 
@@ -53,7 +53,7 @@ const SPEC = {
   retries: opt.integer(2, { max: 100 }),
   stall: opt.duration('30s', { min: 1 }),
   acquireTimeout: opt.duration('5s', { min: 1 }),
-  openTimeout: opt.duration(undefined, { min: 1 }),
+  openTimeout: opt.duration('5s', { min: 1 }),
 }
 
 /**
@@ -73,7 +73,7 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
     isolation: checked.isolation,
     stallMs: checked.stall,
     acquireMs: checked.acquireTimeout,
-    openMs: checked.openTimeout ?? checked.stall,
+    openMs: checked.openTimeout,
   }
   const target = database(db)
   const pool = poolOf(target)
