@@ -1,5 +1,5 @@
 import type { Database } from '@keelson/kernel'
-import type { NewShipment, Page } from './domain/shipments.ts'
+import type { NewShipment } from './domain/shipments.ts'
 
 /** An answer as it came over the wire. */
 export interface Answer {
@@ -22,16 +22,17 @@ export function client(
   db: Database,
 ): {
   /** Books with this key; the address is the key too, so that rows can be told apart. */
-  book(key: string, shipment?: Partial<NewShipment>): Promise<Answer>
-  list(merchant: string): Promise<Page>
+  book(key: string, o?: Partial<NewShipment> & { merchant?: string }): Promise<Answer>
+  /** The status of a merchant's look at one address. */
+  look(merchant: string, path: string): Promise<number>
   rows(key: string): Promise<Rows>
 } {
   return {
-    async book(key, { to = key, kg = 2.5 } = {}) {
+    async book(key, { to = key, kg = 2.5, merchant = 'm1' } = {}) {
       const response = await fetch(`${url}/shipments`, {
         method: 'POST',
         headers: {
-          authorization: 'Bearer m1',
+          authorization: `Bearer ${merchant}`,
           'content-type': 'application/json',
           'idempotency-key': key,
           'x-correlation-id': key,
@@ -42,9 +43,10 @@ export function client(
       const json = (): { code?: string } => JSON.parse(bytes.toString()) as { code?: string }
       return { status: response.status, headers: response.headers, bytes, json }
     },
-    async list(merchant) {
-      const response = await fetch(`${url}/shipments`, { headers: { authorization: `Bearer ${merchant}` } })
-      return (await response.json()) as Page
+    async look(merchant, path) {
+      const response = await fetch(url + path, { headers: { authorization: `Bearer ${merchant}` } })
+      await response.arrayBuffer()
+      return response.status
     },
     async rows(key) {
       const { rows } = await db.query(

@@ -1,30 +1,13 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { expect, inject, test } from 'vitest'
-
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
-
-function start(env: Record<string, string>): ChildProcess {
-  const { DATABASE_URL: _, ...clean } = process.env
-  return spawn(process.execPath, ['--conditions=@keelson/source', main], {
-    env: { ...clean, PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-}
-
-async function firstLine(child: ChildProcess): Promise<{ url: string; [name: string]: unknown }> {
-  const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string]
-  return JSON.parse(line) as { url: string }
-}
+import { spawnNode, startNodeProcess } from './node-process.ts'
 
 async function failure(env: Record<string, string>): Promise<{ code: number; stderr: string }> {
-  const child = start(env)
+  const child = spawnNode(env)
   let stderr = ''
   child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   const [code] = (await once(child, 'close')) as [number]
@@ -32,32 +15,23 @@ async function failure(env: Record<string, string>): Promise<{ code: number; std
 }
 
 test('a node says that it is ready, serves, and ends with 0 on SIGTERM', async () => {
-  const child = start({ DATABASE_URL: inject('databaseUrl') })
-  const ended = once(child, 'exit')
-  const ready = await firstLine(child)
-  expect(ready).toMatchObject({ ready: true, framework: 'express', pid: child.pid, stores: { db: 'postgres' } })
-  const list = await fetch(`${ready.url}/shipments`, { headers: { authorization: 'Bearer m2' } })
+  const node = await startNodeProcess({ DATABASE_URL: inject('databaseUrl') })
+  expect(node.ready).toMatchObject({ ready: true, framework: 'express', pid: node.child.pid, stores: { db: 'postgres' } })
+  const list = await fetch(`${node.ready.url}/shipments`, { headers: { authorization: 'Bearer m2' } })
   expect(list.status).toBe(200)
-  child.kill('SIGTERM')
-  expect(await ended).toEqual([0, null])
+  expect(await node.end('SIGTERM')).toEqual([0, null])
 })
 
 test('a data folder has one process at a time, and a killed owner does not keep it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
   const env = { DATA_DIR: join(folder, 'data') }
-  const first = start(env)
-  await firstLine(first)
+  const first = await startNodeProcess(env)
   const second = await failure(env)
   expect(second.code).toBe(1)
-  expect(second.stderr).toContain(`is in use by process ${first.pid}`)
-  const ended = once(first, 'exit')
-  first.kill('SIGKILL')
-  await ended
-  const third = start(env)
-  await firstLine(third)
-  const over = once(third, 'exit')
-  third.kill('SIGTERM')
-  expect(await over).toEqual([0, null])
+  expect(second.stderr).toContain(`is in use by process ${first.child.pid}`)
+  await first.end('SIGKILL')
+  const third = await startNodeProcess(env)
+  expect(await third.end('SIGTERM')).toEqual([0, null])
   await rm(folder, { recursive: true })
 })
 
