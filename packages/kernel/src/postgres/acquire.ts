@@ -73,10 +73,12 @@ function connectError(error: unknown, queued: boolean): unknown {
   const message = (error as Error).message
   const poolTimeout = message.includes('timeout exceeded when trying to connect')
   if (poolTimeout && queued) return unavailable(STORE, `pool is full: ${message}`, 'overload', undefined, error)
-  return unavailable(STORE, `refused the connection: ${message}`, poolTimeout ? 'timeout' : 'refused', undefined, error)
+  const reason = /timeout/.test(message) ? 'timeout' : 'refused'
+  return unavailable(STORE, `refused the connection: ${message}`, reason, undefined, error)
 }
 
+/** An idle connection may already be promised to one who came in the same tick. */
 function isFull(pool: PgPoolLike): boolean {
   const max = (pool as { options?: { max?: number } }).options?.max ?? 10
-  return pool.idleCount === 0 && pool.totalCount >= max
+  return max - pool.totalCount + pool.idleCount <= pool.waitingCount
 }

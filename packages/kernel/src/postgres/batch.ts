@@ -1,6 +1,6 @@
-import { KernelError } from '../kernel-error.ts'
 import type { QueryResult, Statement } from '../tx.ts'
 import type { PgClientLike } from './database.ts'
+import { notBindable, statementError } from './statement-error.ts'
 
 /** What of pg's Connection a batch touches. */
 interface Connection {
@@ -33,7 +33,7 @@ interface BatchClient extends PgClientLike {
 
 /** pg's own Query, by the client, so that the kernel imports no driver. Undefined: its shape is unknown. */
 function queryClass(client: PgClientLike): QueryClass | undefined {
-  const found = (client as { constructor: { Query?: unknown } }).constructor.Query
+  const found = (client as { constructor?: { Query?: unknown } }).constructor?.Query
   if (typeof found !== 'function' || !('_types' in client)) return undefined
   const wanted = ['prepare', 'handleRowDescription', 'handleDataRow', 'handleCommandComplete', 'handleError']
   const complete = wanted.every((method) => typeof (found.prototype as Record<string, unknown>)[method] === 'function')
@@ -132,7 +132,7 @@ function defineBatch(Query: QueryClass): BatchClass {
 
     /** pg takes the active query away at an error: `handleReadyForQuery` will not come. */
     override handleError(error: Error): void {
-      this.callback?.(named(error, this.#statements[this.#current]))
+      this.callback?.(statementError(error, this.#statements[this.#current]) as Error)
     }
 
     handleReadyForQuery(): void {
@@ -141,31 +141,12 @@ function defineBatch(Query: QueryClass): BatchClass {
   }
 }
 
-/** A row that a type parser could not read is kept by pg's query until its end. */
+/** A row that a type parser could not read is kept by pg's query until its end. Behind a COMMIT it fails nothing. */
 function rowFailure(queries: readonly PgQuery[]): Error | undefined {
+  if ((queries.at(-1)?._results as { command?: string } | undefined)?.command === 'COMMIT') return undefined
   for (const query of queries) {
     const failure = (query as { _canceledDueToError?: Error | false })._canceledDueToError
     if (failure) return failure
   }
   return undefined
-}
-
-interface EffectStatement extends Statement {
-  /** Set by `effectStatements`, to name the effect in an error. */
-  readonly kind?: string
-}
-
-function notBindable(statement: EffectStatement, cause: Error): KernelError {
-  return new KernelError('EFFECT_INVALID', `${owner(statement)}: a value cannot be bound: ${cause.message}`, { cause })
-}
-
-function named(error: Error, statement: EffectStatement | undefined): Error {
-  const twoCommands = (error as { code?: string }).code === '42601' && error.message.includes('multiple commands')
-  if (!twoCommands || statement === undefined) return error
-  return new KernelError('EFFECT_INVALID', `${owner(statement)} must be exactly one SQL statement`, { cause: error })
-}
-
-function owner(statement: EffectStatement): string {
-  const text = statement.text.slice(0, 60).replace(/\s+/g, ' ')
-  return statement.kind === undefined ? `statement '${text}'` : `effect '${statement.kind}', statement '${text}'`
 }

@@ -36,6 +36,8 @@ export interface KnownDatabase extends Database {
 }
 
 const POOL = Symbol.for('keelson.pool')
+/** By it, not by `kind`, which another's Database may have too. */
+const BRAND = Symbol.for('keelson.database')
 
 /** What was asked before: one object a driver's instance. */
 const known = new WeakMap<object, KnownDatabase>()
@@ -46,7 +48,7 @@ const known = new WeakMap<object, KnownDatabase>()
  */
 export function database(db: DatabaseLike): KnownDatabase {
   if (typeof db !== 'object' || db === null) throw notADatabase(db)
-  if ('kind' in db) return db as KnownDatabase
+  if (BRAND in db) return db as unknown as KnownDatabase
   let found = known.get(db)
   if (found === undefined) known.set(db, (found = recognise(db)))
   return found
@@ -59,8 +61,9 @@ export function poolOf(db: KnownDatabase): PgPoolLike | undefined {
 
 function recognise(db: DatabaseLike): KnownDatabase {
   if (isPool(db)) {
-    const made: KnownDatabase & { [POOL]: PgPoolLike } = {
+    const made: KnownDatabase & { [POOL]: PgPoolLike; [BRAND]: true } = {
       kind: 'pg',
+      [BRAND]: true,
       [POOL]: db,
       // All arguments of the driver pass: an ORM gives it more than two.
       query: ((...args: [string]) => db.query(...args)) as Tx['query'],
@@ -69,11 +72,13 @@ function recognise(db: DatabaseLike): KnownDatabase {
     return made
   }
   if (typeof db.query !== 'function' || typeof (db as Database).transaction !== 'function') throw notADatabase(db)
-  return {
+  const made: KnownDatabase & { [BRAND]: true } = {
+    [BRAND]: true,
     kind: isPglite(db) ? 'pglite' : 'custom',
     query: ((...args: [string]) => db.query(...args)) as Tx['query'],
     transaction: (work) => (db as Database).transaction(work),
   }
+  return made
 }
 
 function closureTransaction<T>(db: KnownDatabase, work: (tx: Tx) => Promise<T>): Promise<T> {

@@ -23,6 +23,7 @@ export interface EffectPlan {
 }
 
 const HINT_BYTES = 2_000
+const METHODS = ['statements', 'combine', 'perform', 'afterCommit'] as const
 
 /** The context of a unit: a new operation id, and what the running request says of itself. */
 export function effectContext(o: { scope?: string; op?: string; operationId?: string; clock?: Clock }): EffectContext {
@@ -50,13 +51,13 @@ export function effectStatements(
 ): EffectPlan {
   const plan: EffectPlan = { statements: [], perform: [], hints: [] }
   const combined = new Set<string>()
-  for (const effect of effects) {
-    checkEffect(effect)
+  for (const effect of effects) checkEffect(effect)
+  for (const [index, effect] of effects.entries()) {
     if (effect.replayHint !== undefined) plan.hints.push({ kind: effect.kind, hint: checkHint(effect) })
     if (effect.combine !== undefined) {
       if (combined.has(effect.kind)) continue
       combined.add(effect.kind)
-      const others = effects.filter((other) => other !== effect && other.kind === effect.kind && other.combine)
+      const others = effects.slice(index + 1).filter((other) => other.kind === effect.kind && other.combine)
       plan.statements.push(...checkStatements(effect.kind, effect.combine(others, ctx)))
     } else if (effect.statements !== undefined) {
       plan.statements.push(...checkStatements(effect.kind, effect.statements(ctx)))
@@ -73,9 +74,16 @@ export function effectStatements(
 }
 
 function checkEffect(effect: unknown): asserts effect is Effect {
-  const kind = typeof effect === 'object' && effect !== null ? (effect as { kind?: unknown }).kind : undefined
-  if (typeof kind === 'string' && kind !== '') return
-  throw new KernelError('EFFECT_INVALID', `an effect must be an object with a "kind" (got ${show(effect)})`)
+  const fields = (typeof effect === 'object' && effect !== null ? effect : {}) as Record<string, unknown>
+  const { kind } = fields
+  if (typeof kind !== 'string' || kind === '') {
+    throw new KernelError('EFFECT_INVALID', `an effect must be an object with a "kind" (got ${show(effect)})`)
+  }
+  for (const method of METHODS) {
+    const found = fields[method]
+    if (found === undefined || typeof found === 'function') continue
+    throw new KernelError('EFFECT_INVALID', `effect '${kind}': "${method}" must be a function (got ${show(found)})`)
+  }
 }
 
 function checkStatements(kind: string, statements: unknown): EffectStatement[] {
@@ -92,9 +100,15 @@ function checkStatements(kind: string, statements: unknown): EffectStatement[] {
 }
 
 function checkHint({ kind, replayHint }: Effect): unknown {
-  const bytes = JSON.stringify(replayHint)?.length ?? Infinity
-  if (bytes <= HINT_BYTES) return replayHint
-  throw new KernelError('EFFECT_INVALID', `effect '${kind}': replayHint must be at most ${HINT_BYTES} bytes of JSON`)
+  const wrong = `effect '${kind}': replayHint must be at most ${HINT_BYTES} bytes of JSON`
+  let json: string | undefined
+  try {
+    json = JSON.stringify(replayHint)
+  } catch (cause) {
+    throw new KernelError('EFFECT_INVALID', `${wrong}: ${(cause as Error).message}`, { cause })
+  }
+  if (json !== undefined && Buffer.byteLength(json) <= HINT_BYTES) return replayHint
+  throw new KernelError('EFFECT_INVALID', wrong)
 }
 
 /**

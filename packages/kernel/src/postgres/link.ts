@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts'
 import { isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
 import type { PgClientLike } from './database.ts'
+import { sqlState } from './sql-state.ts'
 
 /** What is known of a connection while a unit holds it. */
 export interface Link {
@@ -15,6 +16,16 @@ export interface Link {
   answer<T>(promise: Promise<T>, limitMs: number, what: string): Promise<T>
   /** Gives the connection back to its pool; a lost one is destroyed, so that no slot stays taken. */
   release(): void
+}
+
+/** How a server ends a session: idle in a transaction, transaction too long, database dropped, session idle. */
+const ENDS_SESSION = ['25P03', '25P04', '57P04', '57P05']
+/** What pg says when its own `query_timeout` is over: the statement may still run. */
+const READ_TIMEOUT = 'Query read timeout'
+
+/** True when `error` says that nothing more can be had from its connection. */
+export function isLoss(error: unknown): boolean {
+  return isStoreFailure(error) || ENDS_SESSION.includes(sqlState(error) ?? '')
 }
 
 /** Watches a connection that was just taken from its pool. */
@@ -46,7 +57,10 @@ export function watchLink(client: PgClientLike): Link {
         return await Promise.race([promise, failed])
       } catch (error) {
         // The statement may hear of the end before the client does.
-        if (isStoreFailure(error)) lose(error as Error)
+        if (isLoss(error)) lose(error as Error)
+        if ((error as Error | null)?.message === READ_TIMEOUT) {
+          lose(unavailable('Postgres', `did not answer ${what} within query_timeout`, 'timeout', undefined, error))
+        }
         throw error
       } finally {
         timer.cancel()

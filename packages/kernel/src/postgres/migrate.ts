@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { show } from '../duration.ts'
 import { KernelError } from '../kernel-error.ts'
+import { checkOptions, opt } from '../options.ts'
 import type { Tx } from '../tx.ts'
 import type { DatabaseLike } from './database.ts'
 import { unit } from './unit.ts'
@@ -47,7 +48,7 @@ export async function migrate(
   of: readonly Migratable[],
   o: { schema?: string } = {},
 ): Promise<{ applied: string[] }> {
-  const planned = plan(of, o.schema)
+  const planned = plan('migrate', of, o)
   const applied = await unit(db, {
     open: [{ text: LOCK }],
     stall: STALL,
@@ -71,7 +72,7 @@ export async function migrate(
 
 /** The same SQL as text, for psql or a review. It may be run twice only where a migration itself may. */
 export function printMigrations(of: readonly Migratable[], o: { schema?: string } = {}): string {
-  const planned = plan(of, o.schema)
+  const planned = plan('printMigrations', of, o)
   const schemas = [...new Set(planned.map((migration) => migration.schema))]
   const statements = [
     'begin',
@@ -83,11 +84,14 @@ export function printMigrations(of: readonly Migratable[], o: { schema?: string 
   return statements.map((statement) => `${statement};\n`).join('\n')
 }
 
-function plan(of: readonly Migratable[], schema = 'keelson'): Planned[] {
-  if (!Array.isArray(of)) throw new KernelError('OPTION_INVALID', `migrate: pass an array of stores (got ${show(of)})`)
+function plan(owner: string, of: readonly Migratable[], o: { schema?: string }): Planned[] {
+  if (!Array.isArray(of)) throw notMigratable(owner, of)
+  const { schema } = checkOptions(owner, o, { schema: opt.string('keelson', { match: SCHEMA }) })
   return of.flatMap((one: Migratable) => {
+    if (typeof one !== 'object' || one === null) throw notMigratable(owner, one)
     const target = checkSchema(('schema' in one ? one.schema : undefined) ?? schema)
-    const migrations = 'migrations' in one ? one.migrations : [one]
+    const migrations: unknown = 'migrations' in one ? one.migrations : [one]
+    if (!areMigrations(migrations)) throw notMigratable(owner, one)
     return migrations.map((migration) => ({
       ...migration,
       schema: target,
@@ -95,6 +99,23 @@ function plan(of: readonly Migratable[], schema = 'keelson'): Planned[] {
       statements: migration.statements.map((statement) => statement.replaceAll('{schema}', target)),
     }))
   })
+}
+
+function areMigrations(found: unknown): found is readonly Migration[] {
+  return (
+    Array.isArray(found) &&
+    found.every(
+      (one: Partial<Migration> | null) =>
+        typeof one?.package === 'string' && typeof one.id === 'string' && Array.isArray(one.statements),
+    )
+  )
+}
+
+function notMigratable(owner: string, found: unknown): KernelError {
+  return new KernelError(
+    'OPTION_INVALID',
+    `${owner}: pass an array of stores with \`migrations\`, or of migrations (got ${show(found)})`,
+  )
 }
 
 function createTable(schema: string): string[] {

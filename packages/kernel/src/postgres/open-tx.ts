@@ -1,4 +1,5 @@
 import { systemClock } from '../clock.ts'
+import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
 import type { QueryResult, Tx } from '../tx.ts'
 
@@ -19,8 +20,12 @@ export interface OpenTx {
 
 type Query = (...args: any[]) => unknown
 
-/** BEGIN, COMMIT and their kin would end or split the unit behind its back. ROLLBACK TO SAVEPOINT is the work's own. */
-const ENDS_UNIT = /^\s*(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i
+/**
+ * BEGIN, COMMIT and their kin would end or split the unit behind its back, also behind a comment. ROLLBACK TO SAVEPOINT
+ * is the work's own.
+ */
+const ENDS_UNIT =
+  /^(?:[\s;]|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i
 
 /** Guards the statements of one transaction on their way to the driver; arguments and results pass untouched. */
 export function openTx(query: Query, raw: unknown): OpenTx {
@@ -49,7 +54,8 @@ export function openTx(query: Query, raw: unknown): OpenTx {
     const watched = answer.then(
       () => {},
       (error: Error) => {
-        failure ??= error
+        // An error of ours was never sent.
+        if (!isKeelsonError(error)) failure ??= error
         unseen ??= error
       },
     )
@@ -71,7 +77,8 @@ export function openTx(query: Query, raw: unknown): OpenTx {
         const answer = send(args)
         return isPromise(answer) ? track(answer) : answer
       } catch (error) {
-        return Promise.reject(error as Error)
+        const refused = Promise.reject(error as Error)
+        return ended ? refused : track(refused)
       }
     }) as Tx['query'],
   }

@@ -8,7 +8,7 @@ import { isScope } from '../scope.ts'
 import type { Tx } from '../tx.ts'
 import type { DatabaseLike } from './database.ts'
 import { effectContext, effectStatements, runAfterCommit } from './effects.ts'
-import { isolationOption, unit, type Isolation } from './unit.ts'
+import { isolationOption, stallOption, unit, type Isolation } from './unit.ts'
 
 export interface TransactOptions {
   /** Accepts effects without `statements`: they are performed before the commit and may happen alone. */
@@ -32,7 +32,7 @@ const SPEC = {
   bestEffort: opt.boolean(false),
   isolation: isolationOption,
   retries: opt.integer(2, { max: 100 }),
-  stall: opt.duration('30s', { min: 1 }),
+  stall: stallOption,
   afterCommitTimeout: opt.duration('2s'),
   scope: opt.custom<string>('a scope of 1 to 128 bytes without control characters', isScope),
   op: opt.string(),
@@ -80,6 +80,7 @@ export async function transact<T>(
   })
   await runAfterCommit(done.effects, ctx, {
     timeout: o.afterCommitTimeout,
+    clock: o.clock,
     ...(o.logger === undefined ? {} : { logger: o.logger }),
   })
   return done.value

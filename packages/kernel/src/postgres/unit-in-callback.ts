@@ -6,8 +6,10 @@ import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import type { KnownDatabase } from './database.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
+import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
-import type { UnitPlan } from './unit.ts'
+import { severalCommands, statementError } from './statement-error.ts'
+import type { UnitEnd, UnitPlan } from './unit.ts'
 
 /** Thrown through a driver's `transaction()` to make it roll back with a value. */
 class RolledBack<T> {
@@ -32,15 +34,12 @@ export async function unitInCallback<T>(db: KnownDatabase, plan: UnitPlan<T>): P
       await driverTx.query(`SET TRANSACTION ISOLATION LEVEL ${plan.isolation.toUpperCase()}`)
     }
     const opened = await sendEach(driverTx, plan.open)
-    open = openTx((...args: [string]) => driverTx.query(...args), driverTx)
-    const limit = stallLimit(open, plan.stallMs)
-    const end = await Promise.race([plan.work(open.tx, opened), limit.stalled]).finally(limit.cancel)
-    const unawaited = await open.settled()
+    open = openTx((...args: [string]) => driverTx.query(...args), driverTx.raw ?? driverTx)
+    const end = await work(plan, open, opened)
     open.end()
-    if (unawaited !== undefined) throw unawaited
     if (end.end === 'rollback') throw new RolledBack(end.value)
     // COMMIT of an aborted transaction rolls back without an error: a statement right before it brings the error out.
-    const probe = open.failure === undefined ? [] : [{ text: 'select 1' }]
+    const probe = end.statements.length === 0 || open.failure !== undefined ? [{ text: 'select 1' }] : []
     await sendEach(driverTx, [...end.statements, ...probe])
     tailSent = true
     return end.value
@@ -54,6 +53,18 @@ export async function unitInCallback<T>(db: KnownDatabase, plan: UnitPlan<T>): P
   } finally {
     queue.cancel()
     open?.end()
+  }
+}
+
+async function work<T>(plan: UnitPlan<T>, open: OpenTx, opened: readonly QueryResult[]): Promise<UnitEnd<T>> {
+  const limit = stallLimit(open, plan.stallMs)
+  try {
+    const end = await Promise.race([plan.work(open.tx, opened), limit.stalled])
+    const unawaited = await Promise.race([open.settled(), limit.stalled])
+    if (unawaited !== undefined) throw unawaited
+    return end
+  } finally {
+    limit.cancel()
   }
 }
 
@@ -79,22 +90,32 @@ function queueLimit(limitMs: number): { expired: Promise<never>; enter(): void; 
 }
 
 function unitError(error: unknown, ambiguous: boolean, failure: Error | undefined): unknown {
-  if (isKeelsonError(error)) return error
-  if (isStoreFailure(error)) {
-    const message = (error as Error).message
-    if (!ambiguous) return unavailable('database', `ended the connection: ${message}`, 'refused', undefined, error)
+  const message = (error as Error | null)?.message
+  if (isKeelsonError(error, 'COMMIT_UNKNOWN')) return error
+  // Only an error of the server says that COMMIT did not happen.
+  if (ambiguous && (isStoreFailure(error) || sqlState(error) === undefined)) {
     return new KernelError('COMMIT_UNKNOWN', `COMMIT was not answered, it may have happened: ${message}`, {
       cause: error,
     })
   }
+  if (isKeelsonError(error)) return error
+  if (isStoreFailure(error)) {
+    return unavailable('database', `ended the connection: ${message}`, 'refused', undefined, error)
+  }
   // 25P02 only says that an earlier statement failed: that one is the reason.
-  return (error as { code?: string } | null)?.code === '25P02' ? (failure ?? error) : error
+  return sqlState(error) === '25P02' ? (failure ?? error) : error
 }
 
 async function sendEach(tx: Tx, statements: readonly Statement[]): Promise<QueryResult[]> {
   const results: QueryResult[] = []
-  for (const { text, values } of statements) {
-    results.push(await (values === undefined ? tx.query(text) : tx.query(text, values)))
+  for (const statement of statements) {
+    const { text, values } = statement
+    const result = await (values === undefined ? tx.query(text) : tx.query(text, values)).catch((error: unknown) => {
+      throw statementError(error, statement)
+    })
+    // A driver that runs two commands answers two results.
+    if (Array.isArray(result)) throw severalCommands(statement)
+    results.push(result)
   }
   return results
 }

@@ -1,15 +1,16 @@
 import { systemClock } from '../clock.ts'
 import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
-import { isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement } from '../tx.ts'
 import { acquire, answered } from './acquire.ts'
 import { canBatch, sendBatch } from './batch.ts'
 import type { PgClientLike, PgPoolLike } from './database.ts'
-import { watchLink, type Link } from './link.ts'
+import { isLoss, watchLink, type Link } from './link.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
+import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
+import { severalCommands, statementError } from './statement-error.ts'
 import type { Isolation, UnitEnd, UnitPlan } from './unit.ts'
 
 /** A ROLLBACK that takes longer is left to the server: the connection is closed. */
@@ -27,21 +28,23 @@ export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promis
       rollBack(client, link)
       return end.value
     }
+    if (isIdle(client)) throw new KernelError('INPUT_INVALID', 'the work ended the transaction by itself')
 
     tailSent = true
     const results = await link.answer(fly(client, [...end.statements, COMMIT]), plan.stallMs, 'COMMIT')
     answered(pool)
     // COMMIT of an aborted transaction answers ROLLBACK, without an error.
-    if ((results.at(-1) as { command?: string }).command === 'ROLLBACK') throw open.failure ?? aborted()
+    if ((results.at(-1) as { command?: string } | undefined)?.command === 'ROLLBACK') throw open.failure ?? aborted()
     link.release()
     return end.value
   } catch (error) {
     open.end()
+    if (tailSent && !saysNo(error, open)) link.lose(error as Error)
     if (link.lost === undefined) rollBack(client, link)
     else link.release()
-    if (link.lost !== undefined) throw tailSent ? commitUnknown(link.lost) : lostError(link.lost, error)
+    if (link.lost !== undefined) throw tailSent && !wasIdle(link.lost) ? commitUnknown(link.lost) : lostError(link.lost, error)
     // 25P02 only says that an earlier statement failed: that one is the reason.
-    throw (error as { code?: string } | null)?.code === '25P02' ? (open.failure ?? error) : error
+    throw sqlState(error) === '25P02' ? (open.failure ?? error) : error
   }
 }
 
@@ -93,8 +96,29 @@ function serverStallLimit(stallMs: number): Statement {
 async function fly(client: PgClientLike, statements: readonly Statement[]): Promise<QueryResult[]> {
   if (canBatch(client)) return sendBatch(client, statements)
   const results: QueryResult[] = []
-  for (const { text, values } of statements) results.push(await client.query(text, values))
+  for (const statement of statements) {
+    const result = await client.query(statement.text, statement.values).catch((error: unknown) => {
+      throw statementError(error, statement)
+    })
+    if (Array.isArray(result)) throw severalCommands(statement)
+    results.push(result)
+  }
   return results
+}
+
+/** True when the server says that no transaction is open: raw access, or two commands in one text, have ended it. */
+function isIdle(client: PgClientLike): boolean {
+  return (client as { getTransactionStatus?(): unknown }).getTransactionStatus?.() === 'I'
+}
+
+/** True for a clear no to the closing flight: the server's own error, a statement that never left, an aborted transaction. */
+function saysNo(error: unknown, open: OpenTx): boolean {
+  return isKeelsonError(error) || error === open.failure || sqlState(error) !== undefined
+}
+
+/** The server ended the session before it read the closing flight, so COMMIT was not executed. */
+function wasIdle(lost: Error): boolean {
+  return sqlState(lost) === '25P03'
 }
 
 async function work<T>(
@@ -111,7 +135,7 @@ async function work<T>(
     if (unawaited !== undefined) throw unawaited
     return end
   } catch (error) {
-    if (isStoreFailure(open.failure)) link.lose(open.failure!)
+    if (isLoss(open.failure)) link.lose(open.failure!)
     throw error
   } finally {
     limit.cancel()
@@ -133,7 +157,7 @@ function commitUnknown(lost: Error): KernelError {
 
 function lostError(lost: Error, thrown: unknown): unknown {
   // The work's own error is its own matter, whatever became of the connection.
-  if (thrown !== lost && !isStoreFailure(thrown)) return thrown
+  if (thrown !== lost && !isLoss(thrown)) return thrown
   if (isKeelsonError(lost)) return lost
   return unavailable('Postgres', `ended the connection: ${lost.message}`, 'refused', undefined, lost)
 }

@@ -1,8 +1,10 @@
 import { systemClock } from '../clock.ts'
 import type { Duration } from '../duration.ts'
+import { isKeelsonError } from '../error.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { database, poolOf, type DatabaseLike } from './database.ts'
+import { sqlState } from './sql-state.ts'
 import { unitInCallback } from './unit-in-callback.ts'
 import { unitOnPool } from './unit-on-pool.ts'
 
@@ -46,12 +48,15 @@ export const isolationOption: Opt<Isolation | undefined> = opt.custom(
   (given) => given === 'read committed' || given === 'repeatable read' || given === 'serializable',
 )
 
+/** Postgres takes idle_in_transaction_session_timeout as an int of ms. */
+export const stallOption: Opt<number> = opt.duration('30s', { min: 1, max: '24d' })
+
 const SPEC = {
   open: opt.required(opt.custom<readonly Statement[]>('an array of statements', Array.isArray)),
   work: opt.required(opt.fn()),
   isolation: isolationOption,
   retries: opt.integer(2, { max: 100 }),
-  stall: opt.duration('30s', { min: 1 }),
+  stall: stallOption,
   acquireTimeout: opt.duration('5s', { min: 1 }),
   openTimeout: opt.duration('5s', { min: 1 }),
 }
@@ -88,8 +93,13 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
   }
 }
 
-/** 40001 serialization_failure and 40P01 deadlock_detected: the same work can succeed on a new snapshot. */
+/**
+ * 40001 serialization_failure and 40P01 deadlock_detected: the same work can succeed on a new snapshot. ORMs wrap the
+ * driver's error, so causes count too; an error of ours is a verdict of its own.
+ */
 function isSerializationFailure(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code
-  return code === '40001' || code === '40P01'
+  for (let cause = error; cause instanceof Error && !isKeelsonError(cause); cause = cause.cause) {
+    if (['40001', '40P01'].includes(sqlState(cause) ?? '')) return true
+  }
+  return false
 }

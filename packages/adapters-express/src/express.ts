@@ -1,0 +1,123 @@
+import {
+  bodyTap,
+  HttpError,
+  type Answer,
+  type Exchange,
+  type Http,
+  type Operation,
+  type Route,
+  type RoutePolicy,
+} from '@keelson/http'
+import { context, type Tx } from '@keelson/kernel'
+import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
+import { expressExchange, tapBody } from './exchange.ts'
+
+/** Keelson for one Express application. */
+export interface KeelsonExpress {
+  /** First of all, before body parsers: ids, context, and an eye on the request's bytes. */
+  context(): RequestHandler
+  /** The policy's rules at this place; they come after authentication and body parsing. */
+  route(policy: RoutePolicy): RequestHandler
+  /** Only the rules that stand before authentication, when they must be in front of it. */
+  early(policy: RoutePolicy): RequestHandler
+  /**
+   * The end of a route: `handler` writes through `tx` and returns its answer (see `reply`, `created`, `ok`, `problem`);
+   * rows, effects and answer are one commit. It runs again after a serialization failure or a deadlock.
+   */
+  transaction<Req extends Request, T>(
+    policy: RoutePolicy,
+    handler: (req: Req, tx: Tx, op: Operation) => Answer<T>,
+  ): RequestHandler<any, T>
+  /** Last of all: what no route matched, and what routes threw, as problems. */
+  errors(): (RequestHandler | ErrorRequestHandler)[]
+}
+
+/** Translates between Express 5 or 4.18 and `http`. A wrong policy throws when its route is made. */
+export function createExpress(http: Http): KeelsonExpress {
+  const exchanges = new WeakMap<Request, Exchange>()
+  http.adapter('express')
+
+  /** The exchange of a request; one that `context()` has not seen is new to http, which then says so. */
+  function exchangeOf(req: Request, res: Response): Exchange {
+    let x = exchanges.get(req)
+    if (x === undefined) {
+      const tap = bodyTap(http.maxRawBody)
+      tapBody(req, tap)
+      exchanges.set(req, (x = expressExchange(req, res, tap)))
+    }
+    return x
+  }
+
+  return {
+    context: () => (req, res, next) => {
+      if (exchanges.has(req)) return next()
+      context.run(http.begin(exchangeOf(req, res)), next)
+    },
+
+    route(policy) {
+      const route = http.compile(policy)
+      if (route.transact !== undefined) {
+        throw new HttpError(
+          'OPTION_INVALID',
+          'route: a transactional policy comes with its handler: transaction(policy, handler)',
+        )
+      }
+      return (req, res, next) => {
+        const x = exchangeOf(req, res)
+        settle(next, async () => {
+          if (!(await answered(route, x))) context.run(route.context(x), next)
+        })
+      }
+    },
+
+    early(policy) {
+      const route = http.compile(policy)
+      return (req, res, next) => {
+        const x = exchangeOf(req, res)
+        settle(next, async () => {
+          const answer = await route.early(x)
+          if (answer === undefined) next()
+          else await x.send(answer)
+        })
+      }
+    },
+
+    transaction(policy, handler) {
+      const route = http.compile({ ...policy, transactional: true })
+      return (req, res, next) => {
+        const x = exchangeOf(req as Request, res)
+        settle(next, async () => {
+          if (await answered(route, x)) return
+          await x.send(await route.transact!(x, (tx, op) => handler(req as Parameters<typeof handler>[0], tx, op)))
+        })
+      }
+    },
+
+    errors() {
+      const unmatched: RequestHandler = (req, res, next) => {
+        const x = exchangeOf(req, res)
+        settle(next, () => x.send(http.problem(undefined, x)))
+      }
+      const failed: ErrorRequestHandler = (error, req, res, next) => {
+        const x = exchangeOf(req, res)
+        const answer = http.problem(error, x)
+        if (x.headersSent) res.destroy()
+        else settle(next, () => x.send(answer))
+      }
+      return [unmatched, failed]
+    },
+  }
+}
+
+async function answered(route: Route, x: Exchange): Promise<boolean> {
+  const answer = (await route.early(x)) ?? (await route.late(x))
+  if (answer !== undefined) await x.send(answer)
+  return answer !== undefined
+}
+
+/** Express 4 forwards no rejection, and both read `next('route')` and `next(undefined)` as no error at all. */
+function settle(next: NextFunction, work: () => Promise<void>): void {
+  work().catch((thrown: unknown) => {
+    next(typeof thrown === 'object' && thrown !== null ? thrown : new Error(`thrown: ${String(thrown)}`))
+  })
+}

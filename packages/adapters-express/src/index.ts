@@ -1,0 +1,1 @@
+export { createExpress, type KeelsonExpress } from './express.ts'

@@ -1,0 +1,124 @@
+import type { TransactionalIdempotency } from '@keelson/idempotency'
+import {
+  checkOptions,
+  opt,
+  silentLogger,
+  systemClock,
+  type Clock,
+  type Logger,
+  type OptionSpec,
+  type Principal,
+  type Resolved,
+} from '@keelson/kernel'
+import { database, type DatabaseLike, type KnownDatabase } from '@keelson/kernel/postgres'
+import { isAnchored } from './correlation.ts'
+import { optionFailure } from './error.ts'
+import type { Exchange } from './exchange.ts'
+import type { HttpProblem } from './problem.ts'
+
+export interface HttpOptions {
+  /** Where transactional routes write: a pg Pool, a PGlite or a Database. */
+  readonly db?: DatabaseLike
+  /** On the same database. */
+  readonly idempotency?: Pick<TransactionalIdempotency, 'transaction'>
+  /** Hears of each thrown error once; silent by default. */
+  readonly logger?: Logger
+  readonly clock?: Clock
+  /** The tenant of a request, for each rule without a scope of its own. Undefined at run time is an error, never 'public'. */
+  readonly scope?: (x: Exchange) => string | undefined
+  /** Who asks, read after the framework's authentication. */
+  readonly principal?: (x: Exchange) => Principal | undefined
+  /** `header` 'x-correlation-id'; `accept` /^[\w.:-]{8,128}$/: any other inbound id is replaced by a UUIDv7. */
+  readonly correlation?: { readonly header?: string; readonly accept?: RegExp }
+  readonly problems?: ProblemOptions
+  /** The longest body, in bytes, whose bytes a rule may need; default 1,048,576. A longer one is then 413. */
+  readonly maxRawBody?: number
+  /** `retries` after a serialization failure or a deadlock; default 2. */
+  readonly transaction?: { readonly retries?: number }
+}
+
+export interface ProblemOptions {
+  /** In front of the code; default 'urn:keelson:problem:'. */
+  readonly typeBase?: string
+  /** When messages and stacks of errors may leave; default 'development', which is NODE_ENV=development. */
+  readonly details?: 'development' | 'never' | 'always'
+  /** Asked first: an application's own errors as problems. */
+  readonly map?: (error: unknown, x?: Exchange) => HttpProblem | undefined
+}
+
+/** A field name of RFC 9110, section 5.1. */
+export const HEADER_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+const SPEC = {
+  db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
+  idempotency: opt.port<Pick<TransactionalIdempotency, 'transaction'>>(['transaction']),
+  logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
+  clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
+  scope: opt.fn<(x: Exchange) => unknown>(),
+  principal: opt.fn<(x: Exchange) => unknown>(),
+  correlation: opt.custom<object>('an object', isObject),
+  problems: opt.custom<object>('an object', isObject),
+  maxRawBody: opt.integer(1_048_576, { min: 1 }),
+  transaction: opt.custom<object>('an object', isObject),
+}
+
+const CORRELATION = {
+  header: opt.string('x-correlation-id', { match: HEADER_NAME }),
+  accept: opt.custom('a RegExp from ^ to $ without the flags g, m and y', isAnchored, /^[\w.:-]{8,128}$/),
+}
+
+const PROBLEMS = {
+  typeBase: opt.string('urn:keelson:problem:'),
+  details: opt.oneOf(['development', 'never', 'always'], 'development'),
+  map: opt.fn<NonNullable<ProblemOptions['map']>>(),
+}
+
+const TRANSACTION = { retries: opt.integer(2, { max: 100 }) }
+
+/** The options with their defaults. */
+export interface CheckedOptions {
+  readonly db: KnownDatabase | undefined
+  readonly idempotency: Pick<TransactionalIdempotency, 'transaction'> | undefined
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly scope: ((x: Exchange) => unknown) | undefined
+  readonly principal: ((x: Exchange) => unknown) | undefined
+  readonly correlation: { readonly header: string; readonly accept: RegExp }
+  readonly problems: { readonly typeBase: string; readonly details: boolean; readonly map: ProblemOptions['map'] }
+  readonly maxRawBody: number
+  readonly retries: number
+}
+
+/** @throws HttpError OPTION_INVALID */
+export function checkHttpOptions(options: HttpOptions, nodeEnv: string | undefined): CheckedOptions {
+  const o = check('createHttp', options, SPEC)
+  const correlation = check('createHttp: correlation', o.correlation, CORRELATION)
+  const { typeBase, details, map } = check('createHttp: problems', o.problems, PROBLEMS)
+  return {
+    ...o,
+    db: o.db === undefined ? undefined : knownDatabase(o.db),
+    correlation: { ...correlation, header: correlation.header.toLowerCase() },
+    problems: {
+      typeBase,
+      details: details === 'always' || (details === 'development' && nodeEnv === 'development'),
+      map,
+    },
+    retries: check('createHttp: transaction', o.transaction, TRANSACTION).retries,
+  }
+}
+
+function check<S extends OptionSpec>(owner: string, given: unknown, spec: S): Resolved<S> {
+  return checkOptions(owner, given, spec, optionFailure)
+}
+
+function knownDatabase(db: DatabaseLike): KnownDatabase {
+  try {
+    return database(db)
+  } catch (cause) {
+    throw optionFailure(`createHttp: ${(cause as Error).message}`)
+  }
+}
+
+function isObject(given: unknown): boolean {
+  return typeof given === 'object' && given !== null
+}

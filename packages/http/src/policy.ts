@@ -1,0 +1,116 @@
+import { checkOptions, isPlainText, isScope, opt, type Duration } from '@keelson/kernel'
+import { optionFailure } from './error.ts'
+import type { Exchange } from './exchange.ts'
+import { HEADER_NAME } from './options.ts'
+
+/** A tenant, or how to read it from a request. */
+export type Scope = string | ((x: Exchange) => string | undefined)
+
+/** What a route asks for. Each rule is one member. */
+export interface RoutePolicy {
+  /** One committed effect per idempotency key. Together with `transactional`. */
+  readonly idempotent?: IdempotentRule
+  /** The handler returns its answer, and its rows, effects and answer become true in one commit. */
+  readonly transactional?: boolean
+}
+
+export interface IdempotentRule {
+  /** Default: the scope of http. */
+  readonly scope?: Scope
+  /** Drops the principal from the key's owner: users of one scope share keys. Default false. */
+  readonly share?: boolean
+  /** Refuses a request without a key; default false: it runs unguarded. */
+  readonly required?: boolean
+  /** Default 'idempotency-key'. */
+  readonly header?: string
+  /** The key itself, 1 to 255 characters, instead of a header; undefined is a missing one. */
+  readonly key?: (x: Exchange) => string | undefined | Promise<string | undefined>
+  /** Default: method and concrete path. */
+  readonly operation?: string
+  /**
+   * What a repeat must match. 'raw' (default): query, content type and every byte of the body; 'json': the same, but
+   * for the body's meaning as JSON; a function: the bytes it answers.
+   */
+  readonly fingerprint?: 'raw' | 'json' | ((x: Exchange) => Uint8Array | Promise<Uint8Array>)
+  /** How long the answer is kept; default the core's. */
+  readonly retain?: Duration
+  /** How long a duplicate waits for the first call; default the core's. */
+  readonly wait?: Duration
+}
+
+/** A policy with its defaults; durations in ms. */
+export interface CheckedPolicy {
+  readonly transactional: boolean
+  readonly idempotent: CheckedIdempotentRule | undefined
+}
+
+export interface CheckedIdempotentRule {
+  readonly scope: Scope | undefined
+  readonly share: boolean
+  readonly required: boolean
+  readonly header: string
+  readonly key: IdempotentRule['key']
+  readonly operation: string | undefined
+  readonly fingerprint: NonNullable<IdempotentRule['fingerprint']>
+  readonly retain: number | undefined
+  readonly wait: number | undefined
+}
+
+const POLICY = {
+  idempotent: opt.custom<object>('an object', (given) => typeof given === 'object' && given !== null),
+  transactional: opt.boolean(false),
+}
+
+const IDEMPOTENT = {
+  scope: opt.custom<Scope>(
+    'a scope of 1 to 128 bytes without control characters, or a function',
+    (given) => typeof given === 'function' || isScope(given),
+  ),
+  share: opt.boolean(false),
+  required: opt.boolean(false),
+  header: opt.string('idempotency-key', { match: HEADER_NAME }),
+  key: opt.fn<NonNullable<IdempotentRule['key']>>(),
+  operation: opt.custom<string>('1 to 512 characters without control characters', isOperation),
+  fingerprint: opt.custom<NonNullable<IdempotentRule['fingerprint']>>(
+    "'raw', 'json' or a function",
+    (given) => given === 'raw' || given === 'json' || typeof given === 'function',
+    'raw',
+  ),
+  retain: opt.duration(undefined, { min: '1s' }),
+  wait: opt.duration(undefined, { max: '1h' }),
+}
+
+/** What of http a policy can build on. */
+export interface Available {
+  readonly db: boolean
+  readonly idempotency: boolean
+  readonly scope: boolean
+}
+
+/**
+ * Reads a policy once, when its route is made.
+ * @throws HttpError OPTION_INVALID that names the rule, the value and what is allowed or missing.
+ */
+export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy {
+  const { transactional, idempotent } = checkOptions('policy', policy, POLICY, optionFailure)
+  if (transactional && !has.db) throw optionFailure('policy: "transactional" needs createHttp({ db })')
+  if (idempotent === undefined) return { transactional, idempotent }
+  const rule = checkOptions('policy: idempotent', idempotent, IDEMPOTENT, optionFailure)
+  if (!transactional) {
+    throw optionFailure(
+      'policy: "idempotent" needs "transactional: true": a transactional route, whose handler returns its answer',
+    )
+  }
+  if (!has.idempotency) throw optionFailure('policy: "idempotent" needs createHttp({ idempotency })')
+  if (rule.scope === undefined && !has.scope) {
+    throw optionFailure('policy: idempotent: "scope" is required here or in createHttp; write \'public\' to share')
+  }
+  if (rule.key !== undefined && (idempotent as IdempotentRule).header !== undefined) {
+    throw optionFailure('policy: idempotent: give "header" or "key", not both')
+  }
+  return { transactional, idempotent: rule }
+}
+
+function isOperation(given: unknown): boolean {
+  return typeof given === 'string' && given.length >= 1 && given.length <= 512 && isPlainText(given)
+}

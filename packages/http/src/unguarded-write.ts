@@ -1,0 +1,45 @@
+import { endOf, uuidv7, type Clock, type Logger, type Reply, type StoredResponse } from '@keelson/kernel'
+import { effectContext, effectStatements, runAfterCommit, unit, type DatabaseLike } from '@keelson/kernel/postgres'
+import type { Operation, Work } from './operation.ts'
+import { asReply } from './replies.ts'
+
+/** Where a remembered refusal takes the business rows back to. */
+const SAVEPOINT = 'keelson_work'
+
+/**
+ * A write without an idempotency key: rows and effects in one commit. A refusal (4xx) takes the rows back and commits
+ * its effects, so that it can be audited; see `endOf` for what leaves nothing.
+ * Rejects with what `work` threw, after a rollback, and with the errors of `unit` and `effectStatements`.
+ */
+export async function unguardedWrite(
+  db: DatabaseLike,
+  o: { op: string; scope: string | undefined; retries: number; clock: Clock; logger: Logger },
+  work: Work,
+): Promise<StoredResponse> {
+  const ended = new AbortController()
+  const operation: Operation = {
+    operationId: uuidv7(o.clock),
+    ...(o.scope === undefined ? {} : { scope: o.scope }),
+    op: o.op,
+    signal: ended.signal,
+  }
+  const ctx = effectContext({ ...operation, clock: o.clock })
+  try {
+    const { response, effects } = await unit<Pick<Reply, 'response' | 'effects'>>(db, {
+      open: [{ text: `savepoint ${SAVEPOINT}` }],
+      retries: o.retries,
+      async work(tx) {
+        const answer = asReply(await work(tx, operation))
+        const end = endOf(answer.response.status)
+        if (end === 'rollback') return { end, value: { response: answer.response, effects: [] } }
+        const undo = end === 'remember' ? [{ text: `rollback to savepoint ${SAVEPOINT}` }] : []
+        const { statements } = effectStatements(answer.effects, ctx, { bestEffort: false })
+        return { end: 'commit', statements: [...undo, ...statements], value: answer }
+      },
+    })
+    await runAfterCommit(effects, ctx, { logger: o.logger, clock: o.clock })
+    return response
+  } finally {
+    ended.abort()
+  }
+}

@@ -1,0 +1,44 @@
+/** The test servers from Docker: way 4 of services.ts. Containers outlive a SIGKILL of the test run; their data is in memory. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const LOOK_TIMEOUT_MS = 10_000
+const UP_TIMEOUT_MS = 300_000 // pulls an image
+const file = fileURLToPath(new URL('compose.yaml', import.meta.url))
+
+/** The servers of compose.yaml, up and healthy. */
+export interface Composed {
+  readonly databaseUrl: string
+  /** Removes the containers. */
+  stop(): Promise<void>
+}
+
+/** Whether a Docker daemon and its compose plugin answer within 10 s. */
+export async function dockerAnswers(): Promise<boolean> {
+  try {
+    await docker(['info'], LOOK_TIMEOUT_MS)
+    await docker(['compose', 'version'], LOOK_TIMEOUT_MS)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Starts compose.yaml and waits until it is healthy. Throws with Docker's own words. */
+export async function startComposed(): Promise<Composed> {
+  const compose = ['compose', '--file', file, '--project-name', `keelson-${process.pid}`]
+  const stop = async (): Promise<void> => void (await docker([...compose, 'down', '--volumes'], UP_TIMEOUT_MS))
+  try {
+    await docker([...compose, 'up', '--detach', '--wait'], UP_TIMEOUT_MS)
+    const address = (await docker([...compose, 'port', 'postgres', '5432'], LOOK_TIMEOUT_MS)).trim()
+    return { databaseUrl: `postgres://postgres@${address}/postgres`, stop }
+  } catch (error) {
+    await stop().catch(() => {}) // the first failure is the one to tell
+    throw error
+  }
+}
+
+async function docker(args: string[], timeout: number): Promise<string> {
+  return (await promisify(execFile)('docker', args, { timeout })).stdout
+}
