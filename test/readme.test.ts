@@ -31,14 +31,14 @@ const node = ['--conditions=@keelson/source', '--no-warnings']
 describe('README.md', () => {
   test('the route answers its curl lines: the second is a replay of the first', async () => {
     const port = await freePort()
-    const [code] = blocks('README.md', 'ts')
-    const file = saved(code!.replace('app.listen(3000)', `app.listen(${port}, '127.0.0.1')`), 'examples/parcels')
+    const [code = ''] = blocks('README.md', 'ts')
+    const file = saved(code.replace('app.listen(3000)', `app.listen(${port}, '127.0.0.1')`), 'examples/parcels')
     const server = spawn(process.execPath, [...node, file], { stdio: 'inherit' })
     try {
       await listening(port, server)
-      const [curls] = blocks('README.md', 'sh')
+      const [curls = ''] = blocks('README.md', 'sh')
       const answers = []
-      for (const line of curls!.trim().split('\n')) {
+      for (const line of curls.trim().split('\n')) {
         const command = line.replace('localhost:3000', `127.0.0.1:${port}`)
         const { stdout } = await run('bash', ['-c', command])
         const [head = '', body] = stdout.split('\r\n\r\n')

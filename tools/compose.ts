@@ -1,4 +1,4 @@
-/** The test servers from Docker: way 4 of services.ts. Containers outlive a SIGKILL of the test run; their data is in memory. */
+/** The test servers from Docker: way 4 of services.ts. Containers outlive a killed test run; data is in memory. */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'

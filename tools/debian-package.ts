@@ -23,7 +23,9 @@ export function canInstallDebianPackages(): boolean {
  * that; a service it starts has its own port and is in nobody's way.
  */
 export async function installDebianPackage(name: string): Promise<void> {
-  console.error(`keelson tests: installing the Debian package ${name} (apt-get install --no-install-recommends ${name})`)
+  console.error(
+    `keelson tests: installing the Debian package ${name} (apt-get install --no-install-recommends ${name})`,
+  )
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', UCF_FORCE_CONFFOLD: '1', RUNLEVEL: '1' }
   await promisify(execFile)('flock', ['/var/lib/apt', 'sh', '-c', script, 'sh', name], {
     env,

@@ -14,7 +14,7 @@ export interface FaultProxy extends AsyncDisposable {
   pass(): void
   /** Resets the connections there are and each new one. */
   refuse(): void
-  /** Connections are accepted and stay open, but nothing goes through, in either direction. `pass` delivers what is held. */
+  /** Connections are accepted and stay open, but nothing goes through, either way. `pass` delivers what is held. */
   freeze(): void
   /** Each chunk arrives `delayMs` later, in each direction, in order. */
   delay(delayMs: number): void
@@ -30,11 +30,8 @@ export interface FaultProxy extends AsyncDisposable {
    * `answered` sees the whole reply so far (up to 1 MiB). By default its first chunk is the answer; a client that sends
    * several statements in one flight gets several, so wait for the one that counts.
    */
-  loseReplyAfter(
-    match: (clientBytes: Buffer) => boolean,
-    answered?: (serverBytes: Buffer) => boolean,
-  ): Promise<boolean>
-  /** Flights since `resetCount`, summed over connections: a client chunk that is first or follows a server chunk is one. */
+  loseReplyAfter(match: (clientBytes: Buffer) => boolean, answered?: (serverBytes: Buffer) => boolean): Promise<boolean>
+  /** Flights since `resetCount`, over all connections: a client chunk that is first or follows a server chunk. */
   readonly roundTrips: number
   resetCount(): void
   /** Resets all connections and stops listening. Repeatable. */
@@ -152,8 +149,7 @@ export async function startFaultProxy(target: { host: string; port: number }): P
       setMode({ holdMs: 0 })
     },
     resetAll,
-    loseReplyAfter: (match, answered = () => true) =>
-      new Promise((resolve) => armed.add({ match, answered, resolve })),
+    loseReplyAfter: (match, answered = () => true) => new Promise((resolve) => armed.add({ match, answered, resolve })),
     get roundTrips() {
       return roundTrips
     },

@@ -45,7 +45,9 @@ function debianFolders(): string[] {
  */
 async function forbidDebianCluster(): Promise<void> {
   await mkdir(dirname(CLUSTER_SETTINGS), { recursive: true })
-  await writeFile(CLUSTER_SETTINGS, 'create_main_cluster = false\n', { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
+  await writeFile(CLUSTER_SETTINGS, 'create_main_cluster = false\n', { flag: 'wx' }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    },
+  )
 }

@@ -1,5 +1,5 @@
 /**
- * `initdb` takes a second, copying its result a tenth. The result is kept as one tar file in the temp folder: a file
+ * `initdb` takes a second, copying its result a fraction. The result is kept as one tar file in the temp folder: a file
  * appears by one rename and goes as a whole, whoever races with us or cleans up.
  */
 import { execFile } from 'node:child_process'

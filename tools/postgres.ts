@@ -48,7 +48,8 @@ export interface PostgresServer extends AsyncDisposable {
 /** Starts a new, empty server in a temp folder. Throws when Postgres is missing or does not start. */
 export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServer> {
   const programs = await findOrInstallPostgres()
-  if (programs.kind === 'missing') throw new Error(`this test starts its own Postgres, which is missing: ${programs.why}`)
+  if (programs.kind === 'missing')
+    throw new Error(`this test starts its own Postgres, which is missing: ${programs.why}`)
   const user = serverUser()
   const folder = await makeServerFolder('keelson-postgres-', user)
   const guard = guardOrphans(folder)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** What `spawn` takes; empty unless we are root. */
-export type ServerUser = { uid: number; gid: number } | Record<never, never>
+export type ServerUser = { uid: number; gid: number } | Record<string, never>
 
 /** The user that runs the test servers. Throws as root on a machine without a user `postgres`. */
 export function serverUser(): ServerUser {

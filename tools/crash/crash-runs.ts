@@ -1,7 +1,9 @@
 import { startWorker, type WorkerProcess } from './worker-process.ts'
 
 /** Where a worker dies: at its own hand, before, just after sending or after the answer of its n-th flight; or at random. */
-export type Death = { readonly flight: number; readonly when: 'before' | 'sent' | 'answered' } | { readonly afterMs: number }
+export type Death =
+  | { readonly flight: number; readonly when: 'before' | 'sent' | 'answered' }
+  | { readonly afterMs: number }
 
 /** What a worker is told: begin these writes, keep so many in flight, die there. */
 export interface CrashJob {
@@ -81,7 +83,7 @@ export async function crashRuns(scenario: CrashScenario): Promise<CrashReport> {
     const dead = await scenario.read(begun)
     for (const key of begun) broken.push(...verdict(key, dead.get(key), told.has(key) ? 1 : undefined))
 
-    const retried = begun.filter((key) => told.has(key) === false || random() < 0.2).filter(() => random() < 0.5)
+    const retried = begun.filter((key) => !told.has(key) || random() < 0.2).filter(() => random() < 0.5)
     for (const key of retried) {
       const answer = await scenario.retry(key)
       retries++

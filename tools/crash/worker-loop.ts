@@ -31,7 +31,7 @@ export function workUntilKilled(write: (key: string) => Promise<string>): void {
 export function mortal<A extends unknown[], R>(send: (...args: A) => R): (...args: A) => R {
   return function (this: unknown, ...args) {
     const state = flights.getStore()
-    if (state === undefined) return Reflect.apply(send, this, args) as R
+    if (state === undefined) return send.apply(this, args)
     const flight = ++state.count
     die(state, flight, 'before')
     // pg's submittable queries answer by their callback.
@@ -43,7 +43,7 @@ export function mortal<A extends unknown[], R>(send: (...args: A) => R): (...arg
         callback?.(...results)
       }
     }
-    const answer = Reflect.apply(send, this, args) as R
+    const answer = send.apply(this, args)
     die(state, flight, 'sent')
     return answer instanceof Promise ? (answer.finally(() => die(state, flight, 'answered')) as R) : answer
   }

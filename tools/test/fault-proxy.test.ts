@@ -166,7 +166,10 @@ describe('in front of an echo', () => {
   })
 
   it('says so when there was no reply to lose', async () => {
-    const lost = proxy.loseReplyAfter((bytes) => bytes.includes('b'), () => false)
+    const lost = proxy.loseReplyAfter(
+      (bytes) => bytes.includes('b'),
+      () => false,
+    )
     const never = proxy.loseReplyAfter(() => false)
     const client = await open()
     await trip(client, 'a')

@@ -82,7 +82,9 @@ it('leaves no process and no folder behind when stopped, even frozen', async () 
 })
 
 it('tells why it did not start, from its log', async () => {
-  await expect(startPostgres({ settings: { no_such_setting: '1' } })).rejects.toThrow(/postgres ended.*\n.*no_such_setting/s)
+  await expect(startPostgres({ settings: { no_such_setting: '1' } })).rejects.toThrow(
+    /postgres ended.*\n.*no_such_setting/s,
+  )
 })
 
 it('ends with the process that started it, even when that is killed and the server frozen', async () => {

@@ -19,5 +19,7 @@ it('takes the server that DATABASE_URL names', async () => {
 
 it('fails when the server that DATABASE_URL names does not answer', async () => {
   vi.stubEnv('DATABASE_URL', 'postgres://postgres@127.0.0.1:1/postgres')
-  await expect(setup({ provide: vi.fn() } as never)).rejects.toThrow('DATABASE_URL is set, but its server does not answer')
+  await expect(setup({ provide: vi.fn() } as never)).rejects.toThrow(
+    'DATABASE_URL is set, but its server does not answer',
+  )
 })

@@ -27,7 +27,8 @@ try {
     }
   }
 } finally {
-  if (keep && process.exitCode === undefined) say(`\nStill up: ${story.url} (Authorization: Bearer m1). Ctrl-C ends it.`)
+  if (keep && process.exitCode === undefined)
+    say(`\nStill up: ${story.url} (Authorization: Bearer m1). Ctrl-C ends it.`)
   else await story.close()
 }
 const ok = done.filter((step) => step.ok).length

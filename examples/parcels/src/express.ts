@@ -1,10 +1,16 @@
 import { createExpress } from '@keelson/express'
 import { created, problem, type Http } from '@keelson/http'
 import express, { type Express, type RequestHandler } from 'express'
+import { z } from 'zod'
 import { outboxEvent } from './domain/outbox.ts'
 import { bookShipment, findShipment, isId, listShipments, newShipment } from './domain/shipments.ts'
 import { merchantOf, policies } from './http.ts'
 import type { System } from './system.ts'
+
+const page = z.object({
+  after: z.string().refine(isId, 'must be an id').default('0'),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+})
 
 /** The routes on Express. */
 export function expressApp({ db }: System, http: Http): Express {
@@ -28,11 +34,8 @@ export function expressApp({ db }: System, http: Http): Express {
     }),
   )
   app.get('/shipments', authenticate, async (req, res) => {
-    const { after = '0', limit = '20' } = req.query
-    if (!isId(String(after)) || !/^\d{1,3}$/.test(String(limit)) || Number(limit) < 1 || Number(limit) > 100) {
-      throw problem(400, 'input-invalid', { detail: 'after must be an id, limit 1 to 100' })
-    }
-    res.json(await listShipments(db, merchantOf(req.get('authorization')), String(after), Number(limit)))
+    const { after, limit } = page.parse(req.query)
+    res.json(await listShipments(db, merchantOf(req.get('authorization')), after, limit))
   })
   app.get('/shipments/:id', authenticate, async (req, res) => {
     const shipment = await findShipment(db, merchantOf(req.get('authorization')), String(req.params['id']))

@@ -11,7 +11,7 @@ import { startNode, type Node } from './node.ts'
 import { openSystem, type System } from './system.ts'
 
 /** One step of the story: it asserts what its sentence says. */
-export interface Step {
+interface Step {
   readonly name: string
   run(): Promise<void>
 }

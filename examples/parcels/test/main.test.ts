@@ -16,7 +16,12 @@ async function failure(env: Record<string, string>): Promise<{ code: number; std
 
 test('a node says that it is ready, serves, and ends with 0 on SIGTERM', async () => {
   const node = await startNodeProcess({ DATABASE_URL: inject('databaseUrl') })
-  expect(node.ready).toMatchObject({ ready: true, framework: 'express', pid: node.child.pid, stores: { db: 'postgres' } })
+  expect(node.ready).toMatchObject({
+    ready: true,
+    framework: 'express',
+    pid: node.child.pid,
+    stores: { db: 'postgres' },
+  })
   const list = await fetch(`${node.ready.url}/shipments`, { headers: { authorization: 'Bearer m2' } })
   expect(list.status).toBe(200)
   expect(await node.end('SIGTERM')).toEqual([0, null])

@@ -16,6 +16,7 @@ import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import type { HttpProblem } from './problem.ts'
 
+/** What `createHttp` takes; all optional. */
 export interface HttpOptions {
   /** Where transactional routes write: a pg Pool, a PGlite or a Database. */
   readonly db?: DatabaseLike
@@ -37,6 +38,7 @@ export interface HttpOptions {
   readonly transaction?: { readonly retries?: number }
 }
 
+/** How errors become problems. */
 export interface ProblemOptions {
   /** In front of the code; default 'urn:keelson:problem:'. */
   readonly typeBase?: string

@@ -14,6 +14,7 @@ export interface RoutePolicy {
   readonly transactional?: boolean
 }
 
+/** The Idempotency-Key protocol of a route. */
 export interface IdempotentRule {
   /** Default: the scope of http. */
   readonly scope?: Scope

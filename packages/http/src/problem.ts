@@ -17,7 +17,7 @@ export interface ProblemDetails {
 }
 
 /** An answer that a handler throws. Made by {@link problem}. */
-export class HttpProblem extends KeelsonError<string> {
+export class HttpProblem extends KeelsonError {
   override readonly name = 'HttpProblem'
   readonly status: number
   readonly title: string | undefined

@@ -263,7 +263,7 @@ describe.each(databases)('a transactional route on $name', ({ open }) => {
     ['two long paths', { path: `/${'a'.repeat(600)}1` }, { path: `/${'a'.repeat(600)}2` }, false],
     ['one long path', { path: `/${'a'.repeat(600)}1` }, { path: `/${'a'.repeat(600)}1` }, true],
   ])('one key of %s', async (_, one, other, meet) => {
-    const http = httpWith({ principal: (x) => (x.raw === undefined ? undefined : { id: String(x.raw) }) })
+    const http = httpWith({ principal: (x) => (x.raw === undefined ? undefined : { id: x.raw as string }) })
     const key = newKey()
     await send({ key, ...one }, insert, {}, http)
     const again = await send({ key, ...other }, insert, {}, http)
@@ -272,7 +272,7 @@ describe.each(databases)('a transactional route on $name', ({ open }) => {
   })
 
   it('shares a key between users where the rule says so, and an operation between paths', async () => {
-    const http = httpWith({ principal: (x) => ({ id: String(x.raw) }) })
+    const http = httpWith({ principal: (x) => ({ id: x.raw as string }) })
     const key = newKey()
     const rule = { share: true, operation: 'book' }
     await send({ key, raw: 'ann', path: '/a' }, insert, rule, http)

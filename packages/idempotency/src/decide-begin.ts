@@ -24,7 +24,13 @@ export function decideBegin(record: StoredRecord, fingerprint: Fingerprint | und
   switch (record.state) {
     case 'done': {
       const { answer = new Uint8Array(0), operationId, attempt, traceparent } = record
-      return { kind: 'done', bytes: answer, operationId, attempt, ...(traceparent === undefined ? {} : { traceparent }) }
+      return {
+        kind: 'done',
+        bytes: answer,
+        operationId,
+        attempt,
+        ...(traceparent === undefined ? {} : { traceparent }),
+      }
     }
     case 'tombstone':
     case 'unknown':

@@ -50,7 +50,12 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
     }
   }
 
-  async function wait<R>(flight: Flight<T>, promise: Promise<R>, leftMs: number, signal?: AbortSignal): Promise<R | Refused> {
+  async function wait<R>(
+    flight: Flight<T>,
+    promise: Promise<R>,
+    leftMs: number,
+    signal?: AbortSignal,
+  ): Promise<R | Refused> {
     if (flight.waiters >= limits.perKey || waiting >= limits.total) {
       return refused('TOO_MANY_WAITERS', { retryAfter: RETRY_AFTER_MS })
     }

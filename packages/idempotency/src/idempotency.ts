@@ -30,6 +30,7 @@ export interface Operation {
   readonly signal: AbortSignal
 }
 
+/** A call of `transaction()`. */
 export interface TransactionCall extends Call {
   /** Restarts after a serialization failure or a deadlock; default 2. */
   readonly retries?: number
@@ -49,10 +50,7 @@ export interface TransactionalIdempotency {
    * Rejects with what `work` threw, untouched; IdempotencyError for a call that cannot be read, REPLY_INVALID, CLOSED
    * and COMMIT_UNKNOWN; KernelError for effects that cannot be committed.
    */
-  transaction(
-    call: TransactionCall,
-    work: (tx: Tx, op: Operation) => Promise<Reply>,
-  ): Promise<Outcome<StoredResponse>>
+  transaction(call: TransactionCall, work: (tx: Tx, op: Operation) => Promise<Reply>): Promise<Outcome<StoredResponse>>
   /** Ends the probing of the store; later calls are refused with CLOSED. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -218,7 +216,10 @@ function isShared(outcome: Outcome<StoredResponse> | undefined): boolean {
   return outcome.ok ? outcome.stored : outcome.code !== 'KEY_IN_USE'
 }
 
-function claimOf(checked: CheckedCall, operationId: string): Omit<TransactionClaim, 'waitMs' | 'stallMs' | 'answerMs' | 'retries'> {
+function claimOf(
+  checked: CheckedCall,
+  operationId: string,
+): Omit<TransactionClaim, 'waitMs' | 'stallMs' | 'answerMs' | 'retries'> {
   const { correlationId, traceparent } = context.get() ?? {}
   return {
     operationId,

@@ -1,4 +1,9 @@
-export { createIdempotency, type Operation, type TransactionalIdempotency, type TransactionCall } from './idempotency.ts'
+export {
+  createIdempotency,
+  type Operation,
+  type TransactionalIdempotency,
+  type TransactionCall,
+} from './idempotency.ts'
 export type { IdempotencyOptions } from './options.ts'
 export type { Call } from './call.ts'
 export type { Ref, RefDigest } from './ref.ts'

@@ -2,6 +2,7 @@ import { checkOptions, opt, silentLogger, systemClock, type Clock, type Duration
 import { IdempotencyError } from './error.ts'
 import type { TransactionalStore } from './store.ts'
 
+/** What `createIdempotency` takes; durations as ms or '5s'. */
 export interface IdempotencyOptions {
   readonly store: TransactionalStore
   /** How long a transaction may stand still before its database ends it; default 15 s. */

@@ -13,6 +13,7 @@ export type RefusalCode =
 /** What came of a call. Refusals are values, so a nested one is never mistaken for ours. */
 export type Outcome<T> = Executed<T> | Refused
 
+/** The work's value, made now or by an earlier call. */
 export interface Executed<T> {
   readonly ok: true
   readonly kind: 'executed' | 'replayed' | 'unprotected'
@@ -31,6 +32,7 @@ export interface Executed<T> {
   readonly firstTraceparent?: string
 }
 
+/** Nothing was run, and there is no answer to give. */
 export interface Refused {
   readonly ok: false
   readonly code: RefusalCode

@@ -55,6 +55,7 @@ export type Held =
   | { readonly kind: 'mismatch' }
   | { readonly kind: 'busy'; readonly leaseLeftMs: number }
 
+/** What `within` answers: the work ran, or somebody holds the ref. */
 export type WithinResult<T> =
   | { readonly kind: 'ran'; readonly value: T; readonly stored: boolean; readonly attempt: number }
   | Held

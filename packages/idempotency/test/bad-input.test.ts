@@ -34,9 +34,24 @@ const cases: [string, object, string, RegExp][] = [
   ['an empty principal', { by: '' }, 'INPUT_INVALID', /"by"/],
   ['a subject of 129 characters', { subject: 'x'.repeat(129) }, 'INPUT_INVALID', /"subject" must be 1 to 128/],
   ['input and fingerprint', { fingerprint: { alg: 'raw', digest: new Uint8Array(32) } }, 'INPUT_INVALID', /not both/],
-  ['a short fingerprint', { input: undefined, fingerprint: { alg: 'raw', digest: new Uint8Array(31) } }, 'FINGERPRINT_INVALID', /32 bytes/],
-  ['an unknown alg', { input: undefined, fingerprint: { alg: 'md5', digest: new Uint8Array(32) } }, 'FINGERPRINT_INVALID', /'raw'/],
-  ['a function in the input', { input: { a: [1, { f: () => {} }] } }, 'INPUT_NOT_HASHABLE', /"input\.a\[1\]\.f" is not JSON: a function/],
+  [
+    'a short fingerprint',
+    { input: undefined, fingerprint: { alg: 'raw', digest: new Uint8Array(31) } },
+    'FINGERPRINT_INVALID',
+    /32 bytes/,
+  ],
+  [
+    'an unknown alg',
+    { input: undefined, fingerprint: { alg: 'md5', digest: new Uint8Array(32) } },
+    'FINGERPRINT_INVALID',
+    /'raw'/,
+  ],
+  [
+    'a function in the input',
+    { input: { a: [1, { f: () => {} }] } },
+    'INPUT_NOT_HASHABLE',
+    /"input\.a\[1\]\.f" is not JSON: a function/,
+  ],
   ['a BigInt', { input: { n: 1n } }, 'INPUT_NOT_HASHABLE', /"input\.n" is not JSON: a bigint/],
   ['NaN', { input: [NaN] }, 'INPUT_NOT_HASHABLE', /"input\[0\]" is not JSON: NaN/],
   ['Infinity', { input: { n: -Infinity } }, 'INPUT_NOT_HASHABLE', /-Infinity/],
@@ -55,7 +70,11 @@ test.each(cases)('%s: clear error, nothing run, nothing stored', async (_, chang
   const before = await orders.count()
   const call = { ...good, ...change } as Call
   const failing = orders.idempotency.transaction(call, orders.place)
-  await expect(failing).rejects.toMatchObject({ name: 'IdempotencyError', code, message: expect.stringMatching(message) })
+  await expect(failing).rejects.toMatchObject({
+    name: 'IdempotencyError',
+    code,
+    message: expect.stringMatching(message),
+  })
   expect(orders.runs()).toBe(0)
   expect(await orders.count()).toEqual(before)
 })
@@ -79,7 +98,11 @@ test.each([
   const store = postgresStore(orders.db)
   const given = name === 'no store' ? options : { store, ...options }
   expect(() => createIdempotency(given as never)).toThrowError(
-    expect.objectContaining({ name: 'IdempotencyError', code: 'OPTION_INVALID', message: expect.stringMatching(message) }),
+    expect.objectContaining({
+      name: 'IdempotencyError',
+      code: 'OPTION_INVALID',
+      message: expect.stringMatching(message),
+    }),
   )
 })
 

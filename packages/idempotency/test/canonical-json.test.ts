@@ -3,14 +3,18 @@ import { expect, test } from 'vitest'
 import { fingerprintOf } from '@keelson/idempotency'
 import { canonicalJson } from '../src/canonical-json.ts'
 
-const json = fc.jsonValue({ noUnicodeString: false } as never)
+const json = fc.jsonValue()
 const hex = (value: unknown): string => Buffer.from(fingerprintOf(value).digest).toString('hex')
 
 /** The same value with the members of every object in another order. */
 function shuffled(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shuffled)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).toReversed().map(([name, inner]) => [name, shuffled(inner)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .toReversed()
+      .map(([name, inner]) => [name, shuffled(inner)]),
+  )
 }
 
 test('the example of RFC 8785, section 3.2.2', () => {
@@ -46,7 +50,10 @@ test('another order of members is the same fingerprint, another leaf is another'
   fc.assert(
     fc.property(json, json, (a, b) => {
       expect(hex(shuffled(a))).toBe(hex(a))
-      expect(hex(a) === hex(b)).toBe(JSON.stringify(shuffled(JSON.parse(canonicalJson(a)))) === JSON.stringify(shuffled(JSON.parse(canonicalJson(b)))))
+      expect(hex(a) === hex(b)).toBe(
+        JSON.stringify(shuffled(JSON.parse(canonicalJson(a)))) ===
+          JSON.stringify(shuffled(JSON.parse(canonicalJson(b)))),
+      )
     }),
   )
 })

@@ -143,7 +143,9 @@ test('a COMMIT whose reply is lost is resolved by claiming again: one run, its o
   const again = await orders.idempotency.transaction(call, orders.place)
   expect(unwrap(again)).toEqual(unwrap(outcome))
   const after = await orders.count()
-  expect([after.orders - before.orders, after.outbox - before.outbox, after.records - before.records]).toEqual([1, 1, 1])
+  expect([after.orders - before.orders, after.outbox - before.outbox, after.records - before.records]).toEqual([
+    1, 1, 1,
+  ])
 })
 
 test('a COMMIT that never arrived is found missing, and the work runs again', async () => {
@@ -161,7 +163,9 @@ test('a COMMIT that never arrived is found missing, and the work runs again', as
   expect(outcome).toMatchObject({ ok: true, kind: 'executed', stored: true })
   expect(orders.runs()).toBe(runs + 2)
   const after = await orders.count()
-  expect([after.orders - before.orders, after.outbox - before.outbox, after.records - before.records]).toEqual([1, 1, 1])
+  expect([after.orders - before.orders, after.outbox - before.outbox, after.records - before.records]).toEqual([
+    1, 1, 1,
+  ])
 })
 
 test("round trips: the work's own statements and two; a replay one", async () => {

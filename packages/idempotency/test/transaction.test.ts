@@ -105,7 +105,10 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
   test('the order of members and the spelling of numbers are the same payload', async () => {
     const call = callOf({ input: { a: 1, b: [{ x: 1, y: 2 }] } })
     await orders.idempotency.transaction(call, orders.place)
-    const again = await orders.idempotency.transaction({ ...call, input: { b: [{ y: 2, x: 1.0 }], a: 1 } }, orders.place)
+    const again = await orders.idempotency.transaction(
+      { ...call, input: { b: [{ y: 2, x: 1.0 }], a: 1 } },
+      orders.place,
+    )
     expect(again).toMatchObject({ ok: true, kind: 'replayed' })
   })
 
@@ -147,18 +150,21 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
     expect(await left()).toEqual([0, 1, 1])
   })
 
-  test.each([401, 403, 408, 409, 425, 429, 500, 503])('%i leaves nothing, and a repeat is a clean first run', async (status) => {
-    await mark()
-    const call = callOf()
-    const outcome = await orders.idempotency.transaction(call, async (tx) => {
-      await orders.insert(tx, 'gone')
-      return reply(status, 'not now', [orders.outbox('gone')])
-    })
-    expect(outcome).toMatchObject({ ok: true, stored: false, value: { status } })
-    expect(await left()).toEqual([0, 0, 0])
-    expect(await orders.idempotency.transaction(call, orders.place)).toMatchObject({ kind: 'executed', attempt: 1 })
-    expect(await left()).toEqual([1, 1, 1])
-  })
+  test.each([401, 403, 408, 409, 425, 429, 500, 503])(
+    '%i leaves nothing, and a repeat is a clean first run',
+    async (status) => {
+      await mark()
+      const call = callOf()
+      const outcome = await orders.idempotency.transaction(call, async (tx) => {
+        await orders.insert(tx, 'gone')
+        return reply(status, 'not now', [orders.outbox('gone')])
+      })
+      expect(outcome).toMatchObject({ ok: true, stored: false, value: { status } })
+      expect(await left()).toEqual([0, 0, 0])
+      expect(await orders.idempotency.transaction(call, orders.place)).toMatchObject({ kind: 'executed', attempt: 1 })
+      expect(await left()).toEqual([1, 1, 1])
+    },
+  )
 
   test('a throw leaves nothing, comes out as the same object, and a repeat is a clean first run', async () => {
     await mark()
@@ -217,7 +223,9 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
     let performed = 0
     const effect = { kind: 'test.mail', perform: async () => void performed++ }
     const work = async (tx: Parameters<typeof orders.place>[0]) => reply(201, await orders.insert(tx, 'tea'), [effect])
-    await expect(orders.idempotency.transaction(callOf(), work)).rejects.toMatchObject({ code: 'EFFECT_NOT_TRANSACTIONAL' })
+    await expect(orders.idempotency.transaction(callOf(), work)).rejects.toMatchObject({
+      code: 'EFFECT_NOT_TRANSACTIONAL',
+    })
     expect([performed, ...(await left())]).toEqual([0, 0, 0, 0])
     await orders.idempotency.transaction({ ...callOf(), bestEffort: true }, work)
     expect([performed, ...(await left())]).toEqual([1, 1, 0, 1])

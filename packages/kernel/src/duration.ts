@@ -31,7 +31,8 @@ export function ms(duration: Duration, option = 'duration'): number {
 
 /** A value as an error message shows it: short, on one line, never a whole object. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return `'${(value.length > 60 ? `${value.slice(0, 57)}...` : value).replace(/\p{Cc}/gu, escaped)}'`
+  if (typeof value === 'string')
+    return `'${(value.length > 60 ? `${value.slice(0, 57)}...` : value).replace(/\p{Cc}/gu, escaped)}'`
   if (typeof value === 'function') return 'a function'
   if (Array.isArray(value)) return `an array of ${value.length}`
   if (typeof value === 'object' && value !== null) return 'an object'

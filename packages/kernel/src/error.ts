@@ -1,5 +1,6 @@
 const BRAND = Symbol.for('keelson.error')
 
+/** What an error may say beside code and message. */
 export interface ErrorDetails {
   readonly retryable?: boolean
   /** Milliseconds until a retry can succeed. */

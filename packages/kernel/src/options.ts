@@ -12,7 +12,9 @@ export interface Opt<T> {
   parse(given: unknown): { readonly value: T } | undefined
 }
 
+/** The options of one function, by name. */
 export type OptionSpec = Readonly<Record<string, Opt<any>>>
+/** The values of checked options: durations in ms, defaults filled in. */
 export type Resolved<S extends OptionSpec> = { readonly [K in keyof S]: S[K] extends Opt<infer T> ? T : never }
 
 /** How a package raises its own class; the kernel's by default. */
@@ -28,7 +30,8 @@ export function checkOptions<S extends OptionSpec>(
   spec: S,
   failure: OptionFailure = (message) => new KernelError('OPTION_INVALID', message),
 ): Resolved<S> {
-  if (given !== undefined && !isOptions(given)) throw failure(`${owner}: options must be an object (got ${show(given)})`)
+  if (given !== undefined && !isOptions(given))
+    throw failure(`${owner}: options must be an object (got ${show(given)})`)
   return read(owner, '', given ?? {}, spec, failure) as Resolved<S>
 }
 
@@ -53,7 +56,8 @@ function read(
       resolved[name] = read(owner, `${path}${name}.`, value, option.inner, failure)
     } else {
       const parsed = option.parse(value)
-      if (parsed === undefined) throw failure(`${owner}: "${path}${name}" must be ${option.allowed} (got ${show(value)})`)
+      if (parsed === undefined)
+        throw failure(`${owner}: "${path}${name}" must be ${option.allowed} (got ${show(value)})`)
       resolved[name] = parsed.value
     }
   }

@@ -15,7 +15,7 @@ const MESSAGE =
  */
 export function isStoreFailure(error: unknown): boolean {
   if (isKeelsonError(error)) {
-    const reason = (error.details as { reason?: string } | undefined)?.reason
+    const { reason }: { reason?: unknown } = error.details ?? {}
     if (error.code === 'STORE_UNAVAILABLE') return reason !== 'overload' && reason !== 'open'
     return error.code === 'COMMIT_UNKNOWN'
   }

@@ -7,6 +7,7 @@ import { silentLogger, type Logger } from './logger.ts'
 import { checkOptions, opt } from './options.ts'
 import { isStoreFailure as defaultStoreFailure } from './store-failure.ts'
 
+/** What `createStoreGuard` takes. */
 export interface StoreGuardOptions {
   /** Named in errors and logs. */
   readonly name: string
@@ -23,6 +24,7 @@ export interface StoreGuardOptions {
   readonly logger?: Logger
 }
 
+/** Closed: calls pass. Open: the store is down, calls are refused at once. */
 export type StoreGuardState = 'closed' | 'open'
 
 /** What stands in front of every store: a deadline for each call, and an answer at once while the store is down. */
@@ -32,10 +34,7 @@ export interface StoreGuard {
    * was told no, to give a claim or a connection back.
    * @throws KernelError STORE_UNAVAILABLE with `details.reason` 'timeout', 'open' or 'overload'; else what `fn` threw.
    */
-  call<T>(
-    fn: (signal: AbortSignal) => Promise<T>,
-    o?: { timeout?: Duration; late?: (value: T) => void },
-  ): Promise<T>
+  call<T>(fn: (signal: AbortSignal) => Promise<T>, o?: { timeout?: Duration; late?: (value: T) => void }): Promise<T>
   readonly state: StoreGuardState
   /** Calls `fn` on each change; the answer ends that. */
   onChange(fn: (state: StoreGuardState) => void): () => void

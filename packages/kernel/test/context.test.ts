@@ -23,7 +23,11 @@ test('a run is merged over the outer one, frozen, and ends with its function', (
     expect(context.get()).toEqual({ correlationId: 'c1', tenant: 't1' })
   })
   expect(context.get()).toBeUndefined()
-  expect(() => context.run({ tenant: 't' }, () => { throw new Error('own') })).toThrow('own')
+  expect(() =>
+    context.run({ tenant: 't' }, () => {
+      throw new Error('own')
+    }),
+  ).toThrow('own')
   expect(context.get()).toBeUndefined()
 })
 
@@ -52,9 +56,12 @@ test('a bound function runs in the context of its binding, with its own this, ar
   const emitter = new EventEmitter()
   const seen: unknown[] = []
   context.run({ correlationId: 'bound' }, () => {
-    emitter.on('ring', context.bind(function (this: unknown, n: number) {
-      seen.push(this === emitter, n, context.get()?.correlationId)
-    }))
+    emitter.on(
+      'ring',
+      context.bind(function (this: unknown, n: number) {
+        seen.push(this === emitter, n, context.get()?.correlationId)
+      }),
+    )
   })
   context.run({ correlationId: 'emitting' }, () => emitter.emit('ring', 7))
   expect(seen).toEqual([true, 7, 'bound'])
@@ -69,17 +76,22 @@ const waits: Record<string, () => Promise<string | undefined>> = {
     for (let i = 0; i < 3; i++) await new Promise((resolve) => setTimeout(resolve, Math.random() * 5))
     return context.get()?.correlationId
   },
-  immediates: () => new Promise((resolve) => setImmediate(() => process.nextTick(() => resolve(context.get()?.correlationId)))),
+  immediates: () =>
+    new Promise((resolve) => setImmediate(() => process.nextTick(() => resolve(context.get()?.correlationId)))),
   streams: async () => {
     let seen: string | undefined
-    await pipeline(Readable.from(['a', 'b']), async function* (chunks) {
-      for await (const chunk of chunks) {
-        seen = context.get()?.correlationId
-        yield chunk as string
-      }
-    }, async (chunks) => {
-      for await (const _ of chunks) if (context.get()?.correlationId !== seen) seen = 'crossed'
-    })
+    await pipeline(
+      Readable.from(['a', 'b']),
+      async function* (chunks) {
+        for await (const chunk of chunks) {
+          seen = context.get()?.correlationId
+          yield chunk as string
+        }
+      },
+      async (chunks) => {
+        for await (const _ of chunks) if (context.get()?.correlationId !== seen) seen = 'crossed'
+      },
+    )
     return seen
   },
   'answers of a pool': async () => {
@@ -87,7 +99,12 @@ const waits: Record<string, () => Promise<string | undefined>> = {
     return context.get()?.correlationId
   },
   'callbacks of a pool': () =>
-    new Promise((resolve) => pool.query('select 1', context.bind(() => resolve(context.get()?.correlationId)))),
+    new Promise((resolve) =>
+      pool.query(
+        'select 1',
+        context.bind(() => resolve(context.get()?.correlationId)),
+      ),
+    ),
 }
 
 test('10,000 interleaved contexts never cross', async () => {

@@ -24,7 +24,11 @@ test('an error keeps its code, what a caller may do, and its cause', () => {
 
 test('JSON never holds the cause or a stack', () => {
   const secret = new Error('password=hunter2')
-  const full = new KernelError('STORE_UNAVAILABLE', 'no', { retryAfter: 100, cause: secret, details: { reason: 'open' } })
+  const full = new KernelError('STORE_UNAVAILABLE', 'no', {
+    retryAfter: 100,
+    cause: secret,
+    details: { reason: 'open' },
+  })
   expect(JSON.parse(JSON.stringify(full))).toEqual({
     name: 'KernelError',
     code: 'STORE_UNAVAILABLE',

@@ -46,7 +46,15 @@ test('defaults fill in what is missing, durations as ms', () => {
 })
 
 test('what is given wins, also inside a group', () => {
-  const given = { lease: '1m', timeout: 5, retries: 0, mode: 'legacy', strict: true, schema: 'a', waiters: { total: 1 } }
+  const given = {
+    lease: '1m',
+    timeout: 5,
+    retries: 0,
+    mode: 'legacy',
+    strict: true,
+    schema: 'a',
+    waiters: { total: 1 },
+  }
   expect(checkOptions('createX', given, SPEC)).toMatchObject({
     ...given,
     lease: 60_000,
@@ -60,7 +68,11 @@ describe('every message names owner, option, what is allowed and what came', () 
   test.each<[string, unknown, string]>([
     ['a duration', { lease: '5 s' }, `"lease" must be ${DURATION}, at least 100ms, at most 1h (got '5 s')`],
     ['a duration below its range', { lease: 99 }, `"lease" must be ${DURATION}, at least 100ms, at most 1h (got 99)`],
-    ['a duration above its range', { lease: '2h' }, `"lease" must be ${DURATION}, at least 100ms, at most 1h (got '2h')`],
+    [
+      'a duration above its range',
+      { lease: '2h' },
+      `"lease" must be ${DURATION}, at least 100ms, at most 1h (got '2h')`,
+    ],
     ['null', { timeout: null }, `"timeout" must be ${DURATION} (got null)`],
     ['a fraction', { retries: 1.5 }, '"retries" must be an integer from 0 to 100 (got 1.5)'],
     ['a number as text', { retries: '2' }, `"retries" must be an integer from 0 to 100 (got '2')`],
@@ -70,15 +82,35 @@ describe('every message names owner, option, what is allowed and what came', () 
     ['text of another form', { schema: 'A b' }, `"schema" must be a string that matches /^[a-z]+$/ (got 'A b')`],
     ['a number for text', { label: 1 }, '"label" must be a short name (got 1)'],
     ['no function', { onLost: 'x' }, `"onLost" must be a function (got 'x')`],
-    ['half a port', { clock: { now() {} } }, '"clock" must be an object with now(), monotonic(), timer(), sleep() (got an object)'],
+    [
+      'half a port',
+      { clock: { now() {} } },
+      '"clock" must be an object with now(), monotonic(), timer(), sleep() (got an object)',
+    ],
     ['a value that a rule refuses', { even: 3 }, '"even" must be an even number (got 3)'],
-    ['no group', { waiters: [] }, '"waiters" must be an object with perKey: an integer from 0 to 9007199254740991; total: an integer from 1 to 9007199254740991 (got an array of 0)'],
-    ['an option in a group', { waiters: { total: 0 } }, '"waiters.total" must be an integer from 1 to 9007199254740991 (got 0)'],
+    [
+      'no group',
+      { waiters: [] },
+      '"waiters" must be an object with perKey: an integer from 0 to 9007199254740991; total: an integer from 1 to 9007199254740991 (got an array of 0)',
+    ],
+    [
+      'an option in a group',
+      { waiters: { total: 0 } },
+      '"waiters.total" must be an integer from 1 to 9007199254740991 (got 0)',
+    ],
     ['a name in a group', { waiters: { totl: 1 } }, 'unknown option "waiters.totl"; did you mean "waiters.total"?'],
     ['a near name', { leese: 1 }, 'unknown option "leese"; did you mean "lease"?'],
     ['a name in other case', { onlost: 1 }, 'unknown option "onlost"; did you mean "onLost"?'],
-    ['a foreign name', { port: 1 }, 'unknown option "port"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, waiters'],
-    ['a name of Object.prototype', { constructor: 1 }, 'unknown option "constructor"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, waiters'],
+    [
+      'a foreign name',
+      { port: 1 },
+      'unknown option "port"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, waiters',
+    ],
+    [
+      'a name of Object.prototype',
+      { constructor: 1 },
+      'unknown option "constructor"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, waiters',
+    ],
     ['text for options', 'x', `options must be an object (got 'x')`],
     ['null for options', null, 'options must be an object (got null)'],
     ['an array for options', [1], 'options must be an object (got an array of 1)'],
@@ -87,7 +119,10 @@ describe('every message names owner, option, what is allowed and what came', () 
   })
 
   test('a required option', () => {
-    const spec = { store: opt.required(opt.port<{ get(): void }>(['get'])), limits: opt.group({ max: opt.required(opt.integer(0)) }) }
+    const spec = {
+      store: opt.required(opt.port<{ get(): void }>(['get'])),
+      limits: opt.group({ max: opt.required(opt.integer(0)) }),
+    }
     expect(failure({}, spec)).toBe('createX: "store" is required: an object with get()')
     expect(failure({ store: { get() {} }, limits: {} }, spec)).toBe(
       'createX: "limits.max" is required: an integer from 0 to 9007199254740991',

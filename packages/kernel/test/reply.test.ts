@@ -93,7 +93,16 @@ test.each<[string, () => unknown, RegExp]>([
   ['a cycle', () => reply(200, cycle), /body is not JSON: .*circular/],
   ['a function', () => reply(200, () => {}), /body is not JSON \(got a function\)/],
   ['a symbol', () => reply(200, Symbol('x')), /body is not JSON \(got Symbol\(x\)\)/],
-  ['a toJSON that throws', () => reply(200, { toJSON() { throw new Error('no') } }), /body is not JSON: no/],
+  [
+    'a toJSON that throws',
+    () =>
+      reply(200, {
+        toJSON() {
+          throw new Error('no')
+        },
+      }),
+    /body is not JSON: no/,
+  ],
 ])('%s is REPLY_INVALID', (_, make, message) => {
   expect(make).toThrow(
     expect.objectContaining({ name: 'KernelError', code: 'REPLY_INVALID', message: expect.stringMatching(message) }),

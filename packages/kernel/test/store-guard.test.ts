@@ -39,7 +39,11 @@ test('a closed guard passes values, errors and the signal through', async () => 
   expect(await guard.call(async (signal) => signal.aborted)).toBe(false)
   const own = new Error('no such row')
   await expect(guard.call(() => Promise.reject(own))).rejects.toBe(own)
-  await expect(guard.call(() => { throw own })).rejects.toBe(own)
+  await expect(
+    guard.call(() => {
+      throw own
+    }),
+  ).rejects.toBe(own)
   expect(guard.state).toBe('closed')
   expect(guard.stats()).toEqual({ state: 'closed', pending: 0, failures: 0, timeouts: 0, rejected: 0 })
 })
@@ -47,10 +51,12 @@ test('a closed guard passes values, errors and the signal through', async () => 
 test('a call that takes too long is told no on time, its signal is aborted, and the guard opens', async () => {
   const { clock, guard, logged } = guarded()
   let heard: unknown
-  const call = outcome(guard.call((signal) => {
-    signal.addEventListener('abort', () => (heard = signal.reason))
-    return hangs()
-  }))
+  const call = outcome(
+    guard.call((signal) => {
+      signal.addEventListener('abort', () => (heard = signal.reason))
+      return hangs()
+    }),
+  )
   await clock.advance(249)
   expect(guard.state).toBe('closed')
   await clock.advance(1)
@@ -59,7 +65,9 @@ test('a call that takes too long is told no on time, its signal is aborted, and 
   expect(heard).toBe(await call)
   expect(guard.state).toBe('open')
   expect(guard.stats()).toMatchObject({ failures: 1, timeouts: 1, pending: 1, openedAt: clock.now() })
-  expect(logged).toEqual([['warn', { store: 'redis', lastError: 'redis did not answer in 250 ms' }, 'store guard opened']])
+  expect(logged).toEqual([
+    ['warn', { store: 'redis', lastError: 'redis did not answer in 250 ms' }, 'store guard opened'],
+  ])
 })
 
 test('a store failure opens it at once; open, nothing is started and retryAfter is the time to the next probe', async () => {
@@ -180,10 +188,9 @@ describe('late answers', () => {
     const { clock, guard } = guarded()
     const late: number[] = []
     const call = outcome(
-      guard.call(
-        (signal) => new Promise<number>((resolve) => signal.addEventListener('abort', () => resolve(7))),
-        { late: (value) => late.push(value) },
-      ),
+      guard.call((signal) => new Promise<number>((resolve) => signal.addEventListener('abort', () => resolve(7))), {
+        late: (value) => late.push(value),
+      }),
     )
     await clock.advance(250)
     expect(await call).toEqual(unavailable('timeout'))
@@ -211,7 +218,10 @@ describe('late answers', () => {
     answers[0]!.reject(new Error('late'))
     answers[1]!.resolve(1)
     await clock.advance(0)
-    expect(logged.map(([level, , message]) => [level, message])).toContainEqual(['warn', 'late of a store guard failed'])
+    expect(logged.map(([level, , message]) => [level, message])).toContainEqual([
+      'warn',
+      'late of a store guard failed',
+    ])
   })
 
   test('a late success closes the guard', async () => {
@@ -282,7 +292,15 @@ describe('probes', () => {
     expect(await outcome(guard.call(async () => 1))).toEqual(unavailable('open', 100))
     await clock.advance(1)
     let started = 0
-    const probe = outcome(guard.call(() => { started++; return hangs() }, { timeout: '10s' }))
+    const probe = outcome(
+      guard.call(
+        () => {
+          started++
+          return hangs()
+        },
+        { timeout: '10s' },
+      ),
+    )
     answer.reject(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))
     await early
     await clock.advance(5_000)
@@ -304,7 +322,12 @@ describe('probes', () => {
 
   test('close ends the probing', async () => {
     let pings = 0
-    const { clock, guard } = guarded({ ping: async () => { pings++; throw new Error('down') } })
+    const { clock, guard } = guarded({
+      ping: async () => {
+        pings++
+        throw new Error('down')
+      },
+    })
     await outcome(guard.call(refused))
     guard.close()
     await clock.advance('1m')

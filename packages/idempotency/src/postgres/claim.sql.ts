@@ -6,7 +6,9 @@ values ($1, 'inflight', $2, $3, clock_timestamp() + $4::float8 * interval '1 ms'
 on conflict (ref) do nothing`
 
 /** The record as it is after the claim: ours when it carries our operation_id. By the server's clock alone. $1 ref. */
-export const readSql = (schema: string): string => `select state, fp_alg, fp, operation_id::text as operation_id, attempt,
+export const readSql = (
+  schema: string,
+): string => `select state, fp_alg, fp, operation_id::text as operation_id, attempt,
   answer, trace->>'traceparent' as traceparent, expires_at <= clock_timestamp() as expired,
   greatest(0, extract(epoch from lease_until - clock_timestamp()) * 1000)::float8 as lease_left_ms
 from ${schema}.idempotency where ref = $1`

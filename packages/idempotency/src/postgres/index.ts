@@ -25,7 +25,12 @@ export function postgresStore(
 ): TransactionalStore & { readonly migrations: readonly Migration[]; readonly schema: string } {
   const schema = checkSchema(checkOptions('postgresStore', options, { schema: opt.string('keelson') }).schema)
   const target = database(db)
-  const sql = { claim: claimSql(schema), read: readSql(schema), takeOver: takeOverSql(schema), settle: settleSql(schema) }
+  const sql = {
+    claim: claimSql(schema),
+    read: readSql(schema),
+    takeOver: takeOverSql(schema),
+    settle: settleSql(schema),
+  }
 
   /** One transaction: claim, work, answer. */
   async function attempt<T>(
@@ -57,7 +62,8 @@ export function postgresStore(
       })
     } catch (error) {
       // 55P03: the lock was not had in time, so the key is held. Later it would be the work's own matter.
-      if (claiming && (error as { code?: string } | null)?.code === '55P03') return { kind: 'busy', leaseLeftMs: BUSY_MS }
+      if (claiming && (error as { code?: string } | null)?.code === '55P03')
+        return { kind: 'busy', leaseLeftMs: BUSY_MS }
       throw error
     }
   }
@@ -70,7 +76,7 @@ export function postgresStore(
     row: readonly unknown[],
     claim: TransactionClaim,
   ): Promise<Held | { kind: 'yours'; attempt: number }> {
-    for (let current = record; ; ) {
+    for (let current = record; ;) {
       if (current?.operationId === claim.operationId && current.state === 'inflight') {
         return { kind: 'yours', attempt: current.attempt }
       }
@@ -143,7 +149,8 @@ export function postgresStore(
         })
         if (found.kind === 'busy') throw unknown
         const isOurs = found.kind === 'done' && found.operationId === claim.operationId
-        if (isOurs && ours !== undefined) return { kind: 'ran', value: ours.value, stored: true, attempt: found.attempt }
+        if (isOurs && ours !== undefined)
+          return { kind: 'ran', value: ours.value, stored: true, attempt: found.attempt }
         return found
       }
     },

@@ -2,7 +2,7 @@ import { systemClock } from '../clock.ts'
 import { isKeelsonError } from '../error.ts'
 import { isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
-import type { PgClientLike, PgPoolLike } from './database.ts'
+import type { PgClientLike, PgPoolLike } from './driver.ts'
 
 const STORE = 'Postgres'
 /** When the server behind a pool last answered a unit, on the monotonic clock. */

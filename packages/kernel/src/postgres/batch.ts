@@ -1,5 +1,5 @@
 import type { QueryResult, Statement } from '../tx.ts'
-import type { PgClientLike } from './database.ts'
+import type { PgClientLike } from './driver.ts'
 import { notBindable, statementError } from './statement-error.ts'
 
 /** What of pg's Connection a batch touches. */

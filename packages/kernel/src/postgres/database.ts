@@ -1,43 +1,6 @@
-import { show } from '../duration.ts'
-import { KernelError } from '../kernel-error.ts'
-import type { Database, QueryResult, Tx } from '../tx.ts'
+import type { Database, Tx } from '../tx.ts'
+import { DRIVER, driverOf, type DatabaseLike, type Driver, type KnownDatabase } from './driver.ts'
 import { unit } from './unit.ts'
-
-/** A client of `pg`, checked out of a pool. */
-export interface PgClientLike {
-  query(text: string, values?: any): Promise<QueryResult>
-  release(destroy?: boolean | Error): void
-  on(event: 'error', listener: (error: Error) => void): unknown
-  removeListener(event: 'error', listener: (error: Error) => void): unknown
-}
-
-/** A Pool of `pg`. */
-export interface PgPoolLike {
-  connect(): Promise<PgClientLike>
-  query(text: string, values?: any): Promise<QueryResult>
-  readonly totalCount: number
-  readonly idleCount: number
-  readonly waitingCount: number
-}
-
-/** A PGlite instance: the embedded Postgres, one connection. */
-export interface PGliteLike {
-  query(text: string, values?: any[]): Promise<{ rows: any[] }>
-  exec(text: string): Promise<unknown>
-  transaction<T>(work: (tx: any) => Promise<T>): Promise<T>
-  readonly waitReady: Promise<void>
-}
-
-export type DatabaseLike = PgPoolLike | PGliteLike | Database
-
-/** A database as `database()` knows it. */
-export interface KnownDatabase extends Database {
-  readonly kind: 'pg' | 'pglite' | 'custom'
-}
-
-const POOL = Symbol.for('keelson.pool')
-/** By it, not by `kind`, which another's Database may have too. */
-const BRAND = Symbol.for('keelson.database')
 
 /** What was asked before: one object a driver's instance. */
 const known = new WeakMap<object, KnownDatabase>()
@@ -47,63 +10,30 @@ const known = new WeakMap<object, KnownDatabase>()
  * @throws KernelError OPTION_INVALID that says what was found.
  */
 export function database(db: DatabaseLike): KnownDatabase {
-  if (typeof db !== 'object' || db === null) throw notADatabase(db)
-  if (BRAND in db) return db as unknown as KnownDatabase
+  const driver = driverOf(db)
+  if (DRIVER in db) return db as unknown as KnownDatabase
   let found = known.get(db)
-  if (found === undefined) known.set(db, (found = recognise(db)))
+  if (found === undefined) known.set(db, (found = wrap(driver)))
   return found
 }
 
-/** The pool behind a database of kind 'pg'. */
-export function poolOf(db: KnownDatabase): PgPoolLike | undefined {
-  return (db as { [POOL]?: PgPoolLike })[POOL]
-}
-
-function recognise(db: DatabaseLike): KnownDatabase {
-  if (isPool(db)) {
-    const made: KnownDatabase & { [POOL]: PgPoolLike; [BRAND]: true } = {
-      kind: 'pg',
-      [BRAND]: true,
-      [POOL]: db,
-      // All arguments of the driver pass: an ORM gives it more than two.
-      query: ((...args: [string]) => db.query(...args)) as Tx['query'],
-      transaction: (work) => closureTransaction(made, work),
-    }
-    return made
-  }
-  if (typeof db.query !== 'function' || typeof (db as Database).transaction !== 'function') throw notADatabase(db)
-  const made: KnownDatabase & { [BRAND]: true } = {
-    [BRAND]: true,
-    kind: isPglite(db) ? 'pglite' : 'custom',
-    query: ((...args: [string]) => db.query(...args)) as Tx['query'],
-    transaction: (work) => (db as Database).transaction(work),
+function wrap(driver: Driver): KnownDatabase {
+  const { kind } = driver
+  const target: Tx = kind === 'pg' ? driver.pool : driver.db
+  const made: KnownDatabase & { [DRIVER]: Driver } = {
+    [DRIVER]: driver,
+    kind,
+    // All arguments of the driver pass: an ORM gives it more than two.
+    query: (...args) => target.query(...args),
+    transaction: kind === 'pg' ? (work) => closureTransaction(made, work) : (work) => driver.db.transaction(work),
   }
   return made
 }
 
-function closureTransaction<T>(db: KnownDatabase, work: (tx: Tx) => Promise<T>): Promise<T> {
+function closureTransaction<T>(db: Database, work: (tx: Tx) => Promise<T>): Promise<T> {
   return unit(db, {
     open: [],
     retries: 0,
     work: async (tx) => ({ end: 'commit', statements: [], value: await work(tx) }),
   })
-}
-
-function isPool(db: object): db is PgPoolLike {
-  return 'totalCount' in db && 'connect' in db && typeof db.connect === 'function'
-}
-
-function isPglite(db: object): db is PGliteLike {
-  return 'waitReady' in db && 'exec' in db
-}
-
-function notADatabase(found: unknown): KernelError {
-  const hint =
-    typeof found === 'object' && found !== null && 'connect' in found
-      ? 'a single pg Client cannot open transactions side by side: pass a Pool'
-      : `got ${show(found)}`
-  return new KernelError(
-    'OPTION_INVALID',
-    `database: "db" must be a pg Pool, a PGlite or an object with query() and transaction() (${hint})`,
-  )
 }

@@ -131,10 +131,13 @@ export async function runAfterCommit(
     }
   }
   await new Promise<void>((resolve) => {
-    const timer = clock.timer(() => {
-      logger.warn({ operationId: ctx.operationId }, 'afterCommit hooks took too long and go on unawaited')
-      resolve()
-    }, ms(timeout, 'afterCommitTimeout'))
+    const timer = clock.timer(
+      () => {
+        logger.warn({ operationId: ctx.operationId }, 'afterCommit hooks took too long and go on unawaited')
+        resolve()
+      },
+      ms(timeout, 'afterCommitTimeout'),
+    )
     void Promise.all(hooks.map(run)).then(() => {
       timer.cancel()
       resolve()

@@ -1,11 +1,5 @@
-export {
-  database,
-  type DatabaseLike,
-  type KnownDatabase,
-  type PgClientLike,
-  type PgPoolLike,
-  type PGliteLike,
-} from './database.ts'
+export { database } from './database.ts'
+export type { DatabaseLike, KnownDatabase, PgClientLike, PgPoolLike, PGliteLike } from './driver.ts'
 export { unit, type Isolation, type UnitEnd, type UnitOptions } from './unit.ts'
 export { transact, type TransactOptions } from './transact.ts'
 export { effectContext, effectStatements, runAfterCommit, type EffectPlan, type EffectStatement } from './effects.ts'

@@ -1,7 +1,7 @@
 import { systemClock } from '../clock.ts'
 import { isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
-import type { PgClientLike } from './database.ts'
+import type { PgClientLike } from './driver.ts'
 import { sqlState } from './sql-state.ts'
 
 /** What is known of a connection while a unit holds it. */

@@ -3,7 +3,7 @@ import { show } from '../duration.ts'
 import { KernelError } from '../kernel-error.ts'
 import { checkOptions, opt } from '../options.ts'
 import type { Tx } from '../tx.ts'
-import type { DatabaseLike } from './database.ts'
+import type { DatabaseLike } from './driver.ts'
 import { unit } from './unit.ts'
 
 /** One step of a package's schema. It never changes once released. */

@@ -77,7 +77,7 @@ export function openTx(query: Query, raw: unknown): OpenTx {
         const answer = send(args)
         return isPromise(answer) ? track(answer) : answer
       } catch (error) {
-        const refused = Promise.reject(error as Error)
+        const refused = Promise.reject(error)
         return ended ? refused : track(refused)
       }
     }) as Tx['query'],

@@ -6,10 +6,11 @@ import type { Logger } from '../logger.ts'
 import { checkOptions, opt } from '../options.ts'
 import { isScope } from '../scope.ts'
 import type { Tx } from '../tx.ts'
-import type { DatabaseLike } from './database.ts'
+import type { DatabaseLike } from './driver.ts'
 import { effectContext, effectStatements, runAfterCommit } from './effects.ts'
 import { isolationOption, stallOption, unit, type Isolation } from './unit.ts'
 
+/** What `transact` takes; all optional. */
 export interface TransactOptions {
   /** Accepts effects without `statements`: they are performed before the commit and may happen alone. */
   readonly bestEffort?: boolean

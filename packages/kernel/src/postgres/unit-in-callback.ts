@@ -4,7 +4,7 @@ import { KernelError } from '../kernel-error.ts'
 import { isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
-import type { KnownDatabase } from './database.ts'
+import type { Driver } from './driver.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
 import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
@@ -12,9 +12,10 @@ import { severalCommands, statementError } from './statement-error.ts'
 import type { UnitEnd, UnitPlan } from './unit.ts'
 
 /** Thrown through a driver's `transaction()` to make it roll back with a value. */
-class RolledBack<T> {
+class RolledBack<T> extends Error {
   readonly value: T
   constructor(value: T) {
+    super('rolled back as asked')
     this.value = value
   }
 }
@@ -23,7 +24,7 @@ class RolledBack<T> {
  * A unit inside the `transaction()` of PGlite or of a Database wrapped by hand: the same meaning, statement by
  * statement. Waiting for the one connection of PGlite is queueing, bounded by `stall`, never a failure of the store.
  */
-export async function unitInCallback<T>(db: KnownDatabase, plan: UnitPlan<T>): Promise<T> {
+export async function unitInCallback<T>({ kind, db }: Exclude<Driver, { kind: 'pg' }>, plan: UnitPlan<T>): Promise<T> {
   const queue = queueLimit(plan.stallMs)
   let open: OpenTx | undefined
   let tailSent = false
@@ -49,7 +50,7 @@ export async function unitInCallback<T>(db: KnownDatabase, plan: UnitPlan<T>): P
     return await Promise.race([db.transaction(inside), queue.expired])
   } catch (error) {
     if (error instanceof RolledBack) return error.value as T
-    throw unitError(error, tailSent && db.kind === 'custom', open?.failure)
+    throw unitError(error, tailSent && kind === 'custom', open?.failure)
   } finally {
     queue.cancel()
     open?.end()

@@ -5,7 +5,7 @@ import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement } from '../tx.ts'
 import { acquire, answered } from './acquire.ts'
 import { canBatch, sendBatch } from './batch.ts'
-import type { PgClientLike, PgPoolLike } from './database.ts'
+import type { PgClientLike, PgPoolLike } from './driver.ts'
 import { isLoss, watchLink, type Link } from './link.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
 import { sqlState } from './sql-state.ts'
@@ -42,7 +42,8 @@ export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promis
     if (tailSent && !saysNo(error, open)) link.lose(error as Error)
     if (link.lost === undefined) rollBack(client, link)
     else link.release()
-    if (link.lost !== undefined) throw tailSent && !wasIdle(link.lost) ? commitUnknown(link.lost) : lostError(link.lost, error)
+    if (link.lost !== undefined)
+      throw tailSent && !wasIdle(link.lost) ? commitUnknown(link.lost) : lostError(link.lost, error)
     // 25P02 only says that an earlier statement failed: that one is the reason.
     throw sqlState(error) === '25P02' ? (open.failure ?? error) : error
   }

@@ -3,11 +3,12 @@ import type { Duration } from '../duration.ts'
 import { isKeelsonError } from '../error.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
-import { database, poolOf, type DatabaseLike } from './database.ts'
+import { driverOf, type DatabaseLike } from './driver.ts'
 import { sqlState } from './sql-state.ts'
 import { unitInCallback } from './unit-in-callback.ts'
 import { unitOnPool } from './unit-on-pool.ts'
 
+/** Transaction isolation of PostgreSQL; default the session's. */
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
 
 /** How a unit's work ends. */
@@ -17,6 +18,7 @@ export type UnitEnd<T> =
   /** `value` is returned before ROLLBACK is answered. */
   | { readonly end: 'rollback'; readonly value: T }
 
+/** What `unit` takes. */
 export interface UnitOptions<T> {
   /** Leave together with BEGIN, in one flight. */
   readonly open: readonly Statement[]
@@ -80,9 +82,8 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
     acquireMs: checked.acquireTimeout,
     openMs: checked.openTimeout,
   }
-  const target = database(db)
-  const pool = poolOf(target)
-  const once = (): Promise<T> => (pool === undefined ? unitInCallback(target, plan) : unitOnPool(pool, plan))
+  const driver = driverOf(db)
+  const once = (): Promise<T> => (driver.kind === 'pg' ? unitOnPool(driver.pool, plan) : unitInCallback(driver, plan))
   for (let restart = 0; ; restart++) {
     try {
       return await once()

@@ -56,7 +56,11 @@ function earliest(timers: ReadonlySet<Timer>, untilMs: number): Timer | undefine
   let first: Timer | undefined
   for (const timer of timers) {
     if (timer.dueMs > untilMs) continue
-    if (first === undefined || timer.dueMs < first.dueMs || (timer.dueMs === first.dueMs && timer.order < first.order)) {
+    if (
+      first === undefined ||
+      timer.dueMs < first.dueMs ||
+      (timer.dueMs === first.dueMs && timer.order < first.order)
+    ) {
       first = timer
     }
   }

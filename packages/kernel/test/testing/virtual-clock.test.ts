@@ -36,7 +36,12 @@ test('promises settle between two timers, also between two of one instant', asyn
     for (let i = 0; i < 20; i++) await Promise.resolve()
     seen.push(`${name} settled`)
   }
-  for (const [name, delayMs] of [['a', 5], ['b', 5], ['c', 6]] as const) clock.timer(() => void chain(name), delayMs)
+  for (const [name, delayMs] of [
+    ['a', 5],
+    ['b', 5],
+    ['c', 6],
+  ] as const)
+    clock.timer(() => void chain(name), delayMs)
   await clock.advance(10)
   expect(seen).toEqual(['a', 'a settled', 'b', 'b settled', 'c', 'c settled'])
 })

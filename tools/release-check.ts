@@ -1,0 +1,140 @@
+/** `pnpm release:check`: what users would get. Packs every package and uses the tarballs in blank projects. */
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { packages, type Package } from './packages.ts'
+import { run } from './run.ts'
+import { runSteps, type Step } from './steps.ts'
+
+/** What a root entry may weigh, minified and gzipped, without its dependencies. */
+const LIMITS: Record<string, string> = {
+  '@keelson/kernel': '8 kB',
+  '@keelson/idempotency': '10 kB',
+  '@keelson/http': '12 kB',
+  '@keelson/express': '3 kB',
+}
+
+interface Packed extends Package {
+  readonly tarball: string
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'keelson-release-'))
+try {
+  const all = packages()
+  const unbuilt = all.filter((one) => one.entries.some(({ output }) => !existsSync(join(one.folder, output))))
+  if (unbuilt.length > 0) {
+    console.error(`not built: ${unbuilt.map(({ name }) => name).join(', ')}; run \`npx -y pnpm@12 build\` first`)
+    process.exitCode = 1
+  } else {
+    const packed = await Promise.all(all.map((one) => pack(one, folder)))
+    const ok = await runSteps([
+      ...packed.map(publint),
+      ...packed.map(typesWrong),
+      ...packed.map(size),
+      blankProject('blank ESM project', packed, 'module', (specifier) => `await import('${specifier}')`),
+      blankProject('blank CommonJS project', packed, 'commonjs', (specifier) => `require('${specifier}')`),
+      blankTypes(packed),
+    ])
+    if (!ok) process.exitCode = 1
+  }
+} finally {
+  await rm(folder, { recursive: true })
+}
+
+async function pack(one: Package, destination: string): Promise<Packed> {
+  const { ok, output } = await run('pnpm', ['pack', '--json', '--pack-destination', destination], { cwd: one.folder })
+  if (!ok) throw new Error(`pnpm pack of ${one.name}: ${output}`)
+  const { filename } = JSON.parse(output.slice(output.indexOf('{'))) as { filename: string }
+  return { ...one, tarball: filename.startsWith('/') ? filename : join(destination, filename) }
+}
+
+function command(name: string, program: string, args: readonly string[], cwd?: string): Step {
+  return {
+    name,
+    async run() {
+      const { ok, output } = await run(program, args, cwd === undefined ? {} : { cwd })
+      return ok ? [] : [output.trim()]
+    },
+  }
+}
+
+function publint({ name, tarball }: Packed): Step {
+  return command(`${name}: publint`, 'publint', ['--strict', tarball])
+}
+
+function typesWrong({ name, tarball }: Packed): Step {
+  return command(`${name}: types resolve`, 'attw', ['--profile', 'esm-only', tarball])
+}
+
+function size(one: Packed): Step {
+  const config = join(folder, `${one.name.replace('/', '-')}.size-limit.json`)
+  const entry = one.entries[0]!
+  const limit = {
+    name: one.name,
+    path: join(one.folder, entry.output),
+    limit: LIMITS[one.name],
+    brotli: one.name === '@keelson/express',
+    gzip: one.name !== '@keelson/express',
+    ignore: [...one.externals, 'node:*'],
+  }
+  return {
+    name: `${one.name}: at most ${limit.limit}`,
+    async run() {
+      if (limit.limit === undefined) return [`${one.name} has no limit in tools/release-check.ts`]
+      await writeFile(config, JSON.stringify([limit]))
+      const { ok, output } = await run('size-limit', ['--config', config])
+      return ok ? [] : [output.trim()]
+    },
+  }
+}
+
+/** Every subpath is imported from the tarballs, in one process a project. */
+function blankProject(
+  name: string,
+  packed: readonly Packed[],
+  type: 'module' | 'commonjs',
+  load: (specifier: string) => string,
+): Step {
+  return {
+    name,
+    async run() {
+      const cwd = await install(name, packed, type)
+      const lines = specifiers(packed).map((specifier) => `${load(specifier)}; console.log('${specifier}')`)
+      await writeFile(join(cwd, 'all.js'), lines.join('\n'))
+      const { ok, output } = await run('node', ['all.js'], { cwd })
+      return ok ? [] : [output.trim()]
+    },
+  }
+}
+
+/** A user's own compiler reads every subpath's types, without ours skipped. */
+function blankTypes(packed: readonly Packed[]): Step {
+  return {
+    name: 'blank TypeScript project',
+    async run() {
+      const cwd = await install('types', packed, 'module')
+      const lines = specifiers(packed).map((specifier, i) => `import * as m${i} from '${specifier}'; void m${i}`)
+      await writeFile(join(cwd, 'all.ts'), lines.join('\n'))
+      const args = ['--noEmit', '--strict', '--target', 'es2024', '--module', 'nodenext', '--types', 'node', 'all.ts']
+      const { ok, output } = await run('tsc', args, { cwd })
+      return ok ? [] : [output.trim()]
+    },
+  }
+}
+
+function specifiers(packed: readonly Packed[]): string[] {
+  return packed.flatMap(({ entries }) => entries.map(({ specifier }) => specifier))
+}
+
+async function install(name: string, packed: readonly Packed[], type: string): Promise<string> {
+  const cwd = join(folder, name.replaceAll(' ', '-'))
+  await mkdir(cwd)
+  const tarballs = Object.fromEntries(packed.map((one) => [one.name, `file:${one.tarball}`]))
+  const dependencies = { ...tarballs, express: '^5', '@types/express': '^5', '@types/node': '^24' }
+  const manifest = { name: 'blank', private: true, type, dependencies, overrides: tarballs }
+  await writeFile(join(cwd, 'package.json'), JSON.stringify(manifest))
+  const { ok, output } = await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd })
+  if (!ok) throw new Error(`npm install in the ${name}: ${output}`)
+  return cwd
+}
