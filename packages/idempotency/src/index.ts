@@ -1,9 +1,5 @@
-export {
-  createIdempotency,
-  type Operation,
-  type TransactionalIdempotency,
-  type TransactionCall,
-} from './idempotency.ts'
+export { createIdempotency, type TransactionalIdempotency } from './idempotency.ts'
+export type { Operation, TransactionCall } from './transaction.ts'
 export type { IdempotencyOptions } from './options.ts'
 export type { Call } from './call.ts'
 export type { Ref, RefDigest } from './ref.ts'

@@ -1,0 +1,191 @@
+import {
+  context,
+  endOf,
+  isKeelsonError,
+  isReply,
+  responseCodec,
+  uuidv7,
+  type Effect,
+  type EffectContext,
+  type Reply,
+  type StoredResponse,
+  type Tx,
+} from '@keelson/kernel'
+import { effectContext, effectStatements, runAfterCommit } from '@keelson/kernel/postgres'
+import { checkCall, type Call, type CheckedCall } from './call.ts'
+import type { Claiming, UnslicedClaim } from './claiming.ts'
+import { IdempotencyError } from './error.ts'
+import type { Flights, Lead } from './flights.ts'
+import type { CheckedOptions } from './options.ts'
+import { refused, type Outcome } from './outcome.ts'
+import type { TransactionEnd, WithinResult } from './store.ts'
+
+/** What the work may know of its operation. */
+export interface Operation {
+  /** A UUID, the same for every restart of this call. */
+  readonly operationId: string
+  readonly scope: string
+  readonly op: string
+  /** Aborts when the operation has ended: its transaction is closed. */
+  readonly signal: AbortSignal
+}
+
+/** A call of `transaction()`. */
+export interface TransactionCall extends Call {
+  /** Restarts after a serialization failure or a deadlock; default 2. */
+  readonly retries?: number
+  /** Accepts effects without `statements`: they are performed before the commit and may happen alone. */
+  readonly bestEffort?: boolean
+}
+
+/** `transaction()` of an instance. */
+export type Transaction = (
+  call: TransactionCall,
+  work: (tx: Tx, op: Operation) => Promise<Reply>,
+) => Promise<Outcome<StoredResponse>>
+
+/** What one run leaves for after its commit. */
+interface Ran {
+  readonly response: StoredResponse
+  readonly effects: readonly Effect[]
+}
+
+/** Duplicates of this process join; the one that leads asks the store. */
+export function createTransaction(
+  claiming: Claiming,
+  flights: Flights<StoredResponse>,
+  o: CheckedOptions,
+): Transaction {
+  const { clock, logger } = o
+
+  async function lead(
+    checked: CheckedCall,
+    { retries = 2, bestEffort = false }: TransactionCall,
+    work: (tx: Tx, op: Operation) => Promise<Reply>,
+    untilMs: number,
+    { claimed }: Lead<StoredResponse>,
+  ): Promise<Outcome<StoredResponse>> {
+    const operationId = uuidv7(clock)
+    const ended = new AbortController()
+    const operation: Operation = { operationId, scope: checked.scope, op: checked.op, signal: ended.signal }
+    const ctx = effectContext({ ...operation, clock })
+    let thrown: { error: unknown } | undefined
+
+    const run = async (tx: Tx): Promise<TransactionEnd<Ran>> => {
+      claimed()
+      thrown = undefined
+      try {
+        return await endWith(await work(tx, operation), ctx, bestEffort, o.maxStoredBytes)
+      } catch (error) {
+        thrown = { error }
+        throw error
+      }
+    }
+    try {
+      const claim = { ...claimOf(checked, operationId), stallMs: o.lease, answerMs: o.storeTimeout, retries }
+      const result = await claiming.within(checked.ref, claim, run, untilMs)
+      if (result.kind === 'ran') await runAfterCommit(result.value.effects, ctx, { logger, clock })
+      return outcomeOf(result, operationId)
+    } catch (error) {
+      // The work's own error is its caller's, even when it looks like ours.
+      if (thrown?.error === error) throw error
+      if (isKeelsonError(error, 'STORE_UNAVAILABLE')) {
+        return refused('STORE_UNAVAILABLE', { retryAfter: error.retryAfter ?? 1_000, cause: error })
+      }
+      if (isKeelsonError(error, 'COMMIT_UNKNOWN')) {
+        throw new IdempotencyError('COMMIT_UNKNOWN', error.message, { cause: error, retryAfter: 1_000 })
+      }
+      throw error
+    } finally {
+      ended.abort()
+    }
+  }
+
+  return async (call, work) => {
+    const checked = checkCall(call, { waitMs: o.wait, retainMs: o.retain })
+    const untilMs = clock.monotonic() + checked.waitMs
+    const key = Buffer.from(checked.ref).toString('latin1')
+    const joined = await flights.join(key, { ...checked, untilMs })
+    if ('outcome' in joined) return joined.outcome
+    let outcome: Outcome<StoredResponse> | undefined
+    try {
+      outcome = await lead(checked, call, work, untilMs, joined.lead)
+      return outcome
+    } finally {
+      joined.lead.end(isShared(outcome) ? outcome : undefined)
+    }
+  }
+}
+
+/** What those who waited may have too: a stored answer, or a refusal that is about the key and not about one caller. */
+function isShared(outcome: Outcome<StoredResponse> | undefined): boolean {
+  if (outcome === undefined) return false
+  return outcome.ok ? outcome.stored : outcome.code !== 'KEY_IN_USE'
+}
+
+function claimOf(checked: CheckedCall, operationId: string): Omit<UnslicedClaim, 'stallMs' | 'answerMs' | 'retries'> {
+  const { correlationId, traceparent } = context.get() ?? {}
+  return {
+    operationId,
+    scope: checked.scope,
+    op: checked.op,
+    retainMs: checked.retainMs,
+    ...(checked.fingerprint === undefined ? {} : { fingerprint: checked.fingerprint }),
+    ...(checked.subject === undefined ? {} : { subject: checked.subject }),
+    trace: {
+      ...(correlationId === undefined ? {} : { correlationId }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+  }
+}
+
+/** From what the work returned to how its transaction ends. */
+async function endWith(
+  reply: unknown,
+  ctx: EffectContext,
+  bestEffort: boolean,
+  maxStoredBytes: number,
+): Promise<TransactionEnd<Ran>> {
+  if (!isReply(reply)) {
+    throw new IdempotencyError('REPLY_INVALID', 'the work must return reply(status, body, effects)')
+  }
+  const end = endOf(reply.response.status)
+  // The caller gets what a repeat will get.
+  const bytes = responseCodec.encode(reply.response)
+  const response = responseCodec.decode(bytes)
+  if (end === 'rollback') return { end, value: { response, effects: [] } }
+  const { statements, perform } = effectStatements(reply.effects, ctx, { bestEffort })
+  for (const effect of perform) await effect.perform?.(ctx)
+  return {
+    end,
+    bytes: bytes.length > maxStoredBytes ? undefined : bytes,
+    statements,
+    value: { response, effects: reply.effects },
+  }
+}
+
+function outcomeOf(result: WithinResult<Ran> | { kind: 'full' }, operationId: string): Outcome<StoredResponse> {
+  switch (result.kind) {
+    case 'ran': {
+      const { value, stored, attempt } = result
+      const run = { kind: 'executed', replayed: false, waited: false } as const
+      return { ok: true, ...run, value: value.response, stored, attempt, operationId }
+    }
+    case 'done': {
+      const { bytes, attempt, operationId: firstId, traceparent } = result
+      const run = { kind: 'replayed', replayed: true, waited: false, stored: true } as const
+      const link = traceparent === undefined ? {} : { firstTraceparent: traceparent }
+      return { ok: true, ...run, value: responseCodec.decode(bytes), attempt, operationId: firstId, ...link }
+    }
+    case 'busy':
+      return refused('KEY_IN_USE', { retryAfter: result.leaseLeftMs })
+    case 'full':
+      return refused('TOO_MANY_WAITERS', { retryAfter: 1_000 })
+    case 'mismatch':
+      return refused('KEY_REUSED')
+    case 'tombstone':
+      return refused('ANSWER_NOT_RETAINED')
+    case 'unknown':
+      return refused('OUTCOME_UNKNOWN')
+  }
+}
