@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
-import { unwrap, type Call } from '@keelson/idempotency'
+import { context } from '@keelson/kernel'
+import { reply, unwrap, type Call } from '@keelson/idempotency'
 import { startFaultProxy, type FaultProxy } from '../../../tools/fault-proxy.ts'
 import { startPgbouncer } from '../../../tools/pgbouncer.ts'
 import { startPostgres, type PostgresServer } from '../../../tools/postgres.ts'
@@ -91,6 +92,30 @@ test('a frozen server does not empty the pool', async () => {
   expect(after.every((outcome) => outcome.ok)).toBe(true)
 })
 
+test('connections that silently lost their server are replaced, not handed out again', async () => {
+  await Promise.all(Array.from({ length: 4 }, () => orders.idempotency.transaction(callOf(), orders.place)))
+  // The connections there are never hear from the server again; new ones work.
+  proxy.halfOpen()
+  await recovered()
+  const after = await Promise.all(
+    Array.from({ length: 8 }, () => orders.idempotency.transaction(callOf(), orders.place)),
+  )
+  expect(after.every((outcome) => outcome.ok)).toBe(true)
+})
+
+test('a claim that is won after its caller was told no does not run', async () => {
+  const runs = orders.runs()
+  const call = callOf()
+  proxy.delay(60)
+  const deadline = performance.now() + 50
+  const outcome = await context.run({ deadline }, () => orders.idempotency.transaction(call, orders.place))
+  expect(outcome).toMatchObject({ ok: false, code: 'STORE_UNAVAILABLE' })
+  proxy.pass()
+  // The late claim is given back: the key is free for a clean first run.
+  expect(await orders.idempotency.transaction(call, orders.place)).toMatchObject({ ok: true, kind: 'executed' })
+  expect(orders.runs()).toBe(runs + 1)
+})
+
 test('a busy key is not a dead store: its duplicate waits, others go on', async () => {
   const call = callOf()
   const other = orders.another({ storeTimeout: STORE_TIMEOUT_MS })
@@ -107,6 +132,37 @@ test('a busy key is not a dead store: its duplicate waits, others go on', async 
   const waiting = other.transaction(call, orders.place)
   go.resolve()
   expect(unwrap(await waiting)).toEqual(unwrap(await first))
+})
+
+test("the claim's lock time-out is not the work's: a statement may wait longer for a row of its own", async () => {
+  const pool = orders.db as pg.Pool
+  const { rows } = await pool.query(`insert into outage.orders(sku) values ('held') returning id`)
+  const id = (rows[0] as { id: number }).id
+  const holder = await pool.connect()
+  await holder.query('begin')
+  await holder.query('select 1 from outage.orders where id = $1 for update', [id])
+  const writing = orders.idempotency.transaction(callOf(), async (tx) => {
+    await tx.query(`update outage.orders set sku = 'mine' where id = $1`, [id])
+    return reply(200, 'ok')
+  })
+  // Longer than the first slice of a claim's wait.
+  await new Promise((resolve) => setTimeout(resolve, 2 * STORE_TIMEOUT_MS))
+  await holder.query('commit')
+  holder.release()
+  expect(await writing).toMatchObject({ ok: true, kind: 'executed' })
+})
+
+test("a lock that the work could not have is the work's error, not a busy key", async () => {
+  const pool = orders.db as pg.Pool
+  const holder = await pool.connect()
+  await holder.query('begin; lock table outage.outbox in access exclusive mode')
+  const failing = orders.idempotency.transaction(callOf(), async (tx) => {
+    await tx.query('lock table outage.outbox in access exclusive mode nowait')
+    return reply(200, 'ok')
+  })
+  await expect(failing).rejects.toMatchObject({ code: '55P03' })
+  await holder.query('rollback')
+  holder.release()
 })
 
 test('waits across processes block at most so many connections', async () => {
