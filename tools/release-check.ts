@@ -1,8 +1,8 @@
 /** `pnpm release:check`: what users would get. Packs every package and uses the tarballs in blank projects. */
-import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { build, isBuilt } from './build.ts'
 import { packages, type Package } from './packages.ts'
 import { run } from './run.ts'
 import { runSteps, type Step } from './steps.ts'
@@ -15,6 +15,9 @@ const LIMITS: Record<string, string> = {
   '@keelson/express': '3 kB',
 }
 
+/** The oldest compiler that reads our declarations, and the one that writes them. */
+const TYPESCRIPTS = ['5.6.3', '7.0.2']
+
 interface Packed extends Package {
   readonly tarball: string
 }
@@ -22,22 +25,20 @@ interface Packed extends Package {
 const folder = await mkdtemp(join(tmpdir(), 'keelson-release-'))
 try {
   const all = packages()
-  const unbuilt = all.filter((one) => one.entries.some(({ output }) => !existsSync(join(one.folder, output))))
-  if (unbuilt.length > 0) {
-    console.error(`not built: ${unbuilt.map(({ name }) => name).join(', ')}; run \`npx -y pnpm@12 build\` first`)
-    process.exitCode = 1
-  } else {
-    const packed = await Promise.all(all.map((one) => pack(one, folder)))
-    const ok = await runSteps([
-      ...packed.map(publint),
-      ...packed.map(typesWrong),
-      ...packed.map(size),
-      blankProject('blank ESM project', packed, 'module', (specifier) => `await import('${specifier}')`),
-      blankProject('blank CommonJS project', packed, 'commonjs', (specifier) => `require('${specifier}')`),
-      blankTypes(packed),
-    ])
-    if (!ok) process.exitCode = 1
+  if (!all.every(isBuilt)) {
+    await build(all)
+    console.log('dist was older than src: built')
   }
+  const packed = await Promise.all(all.map((one) => pack(one, folder)))
+  const ok = await runSteps([
+    ...packed.map(publint),
+    ...packed.map(typesWrong),
+    ...packed.map(size),
+    blankProject('blank ESM project', packed, 'module', (specifier) => `await import('${specifier}')`),
+    blankProject('blank CommonJS project', packed, 'commonjs', (specifier) => `require('${specifier}')`),
+    ...TYPESCRIPTS.map((version) => blankTypes(packed, version)),
+  ])
+  if (!ok) process.exitCode = 1
 } finally {
   await rm(folder, { recursive: true })
 }
@@ -100,7 +101,10 @@ function blankProject(
     name,
     async run() {
       const cwd = await install(name, packed, type)
-      const lines = specifiers(packed).map((specifier) => `${load(specifier)}; console.log('${specifier}')`)
+      const lines = specifiers(packed).map(
+        (specifier) =>
+          `try { ${load(specifier)} } catch (error) { console.log('${specifier}:', error); process.exitCode = 1 }`,
+      )
       await writeFile(join(cwd, 'all.js'), lines.join('\n'))
       const { ok, output } = await run('node', ['all.js'], { cwd })
       return ok ? [] : [output.trim()]
@@ -109,15 +113,15 @@ function blankProject(
 }
 
 /** A user's own compiler reads every subpath's types, without ours skipped. */
-function blankTypes(packed: readonly Packed[]): Step {
+function blankTypes(packed: readonly Packed[], version: string): Step {
   return {
-    name: 'blank TypeScript project',
+    name: `blank TypeScript ${version} project`,
     async run() {
-      const cwd = await install('types', packed, 'module')
+      const cwd = await install(`types ${version}`, packed, 'module', { typescript: version })
       const lines = specifiers(packed).map((specifier, i) => `import * as m${i} from '${specifier}'; void m${i}`)
       await writeFile(join(cwd, 'all.ts'), lines.join('\n'))
-      const args = ['--noEmit', '--strict', '--target', 'es2024', '--module', 'nodenext', '--types', 'node', 'all.ts']
-      const { ok, output } = await run('tsc', args, { cwd })
+      const args = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', 'all.ts']
+      const { ok, output } = await run('node', ['node_modules/typescript/bin/tsc', ...args], { cwd })
       return ok ? [] : [output.trim()]
     },
   }
@@ -127,11 +131,16 @@ function specifiers(packed: readonly Packed[]): string[] {
   return packed.flatMap(({ entries }) => entries.map(({ specifier }) => specifier))
 }
 
-async function install(name: string, packed: readonly Packed[], type: string): Promise<string> {
+async function install(
+  name: string,
+  packed: readonly Packed[],
+  type: string,
+  more: Record<string, string> = {},
+): Promise<string> {
   const cwd = join(folder, name.replaceAll(' ', '-'))
   await mkdir(cwd)
   const tarballs = Object.fromEntries(packed.map((one) => [one.name, `file:${one.tarball}`]))
-  const dependencies = { ...tarballs, express: '^5', '@types/express': '^5', '@types/node': '^24' }
+  const dependencies = { ...tarballs, express: '^5', '@types/express': '^5', '@types/node': '^24', ...more }
   const manifest = { name: 'blank', private: true, type, dependencies, overrides: tarballs }
   await writeFile(join(cwd, 'package.json'), JSON.stringify(manifest))
   const { ok, output } = await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd })

@@ -9,7 +9,7 @@ export async function runSteps(steps: readonly Step[]): Promise<boolean> {
   const results = await Promise.all(
     steps.map(async ({ name, run }) => {
       const startMs = performance.now()
-      const faults = await run()
+      const faults = await attempt(run)
       const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
       console.log(`${faults.length === 0 ? '✓' : '✗'} ${name} (${seconds} s)`)
       return { name, faults }
@@ -19,4 +19,13 @@ export async function runSteps(steps: readonly Step[]): Promise<boolean> {
     if (faults.length > 0) console.error(`\n${name}:\n${faults.join('\n')}`)
   }
   return results.every(({ faults }) => faults.length === 0)
+}
+
+/** A step that throws has failed like any other: the rest still ends and is printed. */
+async function attempt(run: Step['run']): Promise<readonly string[]> {
+  try {
+    return await run()
+  } catch (error) {
+    return [error instanceof Error ? String(error.stack) : String(error)]
+  }
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Package } from '../packages.ts'
+import { headingsOf } from './markdown.ts'
 
 const ORDER = ['Install', 'Ten lines', 'Guarantees', 'Options', 'Stores', 'Errors', 'Operating']
 
@@ -15,7 +16,7 @@ export function readmeHeadings(all: readonly Pick<Package, 'name' | 'folder'>[])
 
 /** What is wrong with the second-level headings of a README. */
 export function headingFaults(markdown: string): string[] {
-  const headings = [...markdown.matchAll(/^## (.+)$/gm)].map((match) => match[1]!)
+  const headings = headingsOf(markdown).flatMap(({ level, text }) => (level === 2 ? [text] : []))
   const missing = ['Install', 'Ten lines', 'Guarantees', 'Errors'].filter((heading) => !headings.includes(heading))
   const known = headings.slice(0, headings.indexOf('Operating') + 1 || headings.length)
   const ranks = known.map((heading) => ORDER.indexOf(heading))

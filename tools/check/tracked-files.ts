@@ -12,9 +12,11 @@ export interface TextFile {
 
 /** What git tracks, or would: also files that are not committed yet. */
 export async function trackedFiles(): Promise<TextFile[]> {
-  const { output } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard'])
+  const { ok, output } = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'])
+  // Without a list every check of texts would pass.
+  if (!ok) throw new Error(`git ls-files: ${output}`)
   return output
-    .split('\n')
+    .split('\0')
     .filter((path) => path !== '' && existsSync(join(root, path)))
     .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 }

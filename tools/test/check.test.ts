@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
-import { isDocumented } from '../check/doc-comments.ts'
+import { changesetFaults, packagesIn } from '../check/changesets.ts'
+import { exportsOf, isDocumented } from '../check/doc-comments.ts'
+import { links } from '../check/links.ts'
 import { machineNames } from '../check/machine-names.ts'
 import { headingFaults } from '../check/readme-headings.ts'
 import { unfinishedMarks } from '../check/unfinished-marks.ts'
@@ -9,16 +11,97 @@ test('a declaration without a comment in front of it is not documented', () => {
   expect(['said', 'silent', 'Silent'].map((name) => isDocumented(source, name))).toEqual([true, false, false])
 })
 
+test('a comment that is no doc comment, or stands elsewhere, documents nothing', () => {
+  const source = `/** Of the file. */\n\nexport const far = 1\n/* Plain. */\nexport let plain = 1\n/** Of overloads, the first. */\nexport function over(): void\nexport function over(a?: 1): void {}\n`
+  expect(['far', 'plain', 'over', 'absent'].map((name) => isDocumented(source, name))).toEqual([
+    false,
+    false,
+    true,
+    true,
+  ])
+})
+
+test('an exported name is followed to its declaration through lists, stars and local lists', () => {
+  const files: Record<string, string> = {
+    'src/index.ts': `export * from './a.ts'\nexport { b as c, type B } from './lists.ts'\nexport { reply } from '@keelson/kernel'\n`,
+    'src/a.ts': `export const a = 1\nexport async function* rows() {}\n`,
+    'src/lists.ts': `export { b } from './deep/b.ts'\ninterface B {}\nexport type { B }\n`,
+    'src/deep/b.ts': `export abstract class b {}\n`,
+  }
+  expect(Object.fromEntries(exportsOf('src/index.ts', (file) => files[file]!))).toEqual({
+    a: { name: 'a', file: 'src/a.ts' },
+    rows: { name: 'rows', file: 'src/a.ts' },
+    B: { name: 'B', file: 'src/lists.ts' },
+    c: { name: 'b', file: 'src/deep/b.ts' },
+  })
+})
+
+test('a link to a missing file or heading is found; one in code is no link', () => {
+  const text = [
+    '# One',
+    '## Of `two`, three',
+    '## One',
+    '[a](b.md) [b](docs/b.md#there) [c](docs/b.md#not-there) [d](docs "t") [e](#one-1) [f](#one-2)',
+    '[g](#of-two-three) [h](gone.md "title") `[i](gone.md)` [j](https://host/x)',
+    '```md',
+    '## Fenced',
+    '[k](gone.md)',
+    '```',
+    '[l](#fenced)',
+    '[m]: gone-too.md',
+  ].join('\n')
+  const files = [
+    { path: 'README.md', text },
+    { path: 'docs/b.md', text: '# There\n[up](../README.md#one) [gone](README.md)' },
+  ]
+  expect(links(files)).toEqual([
+    'README.md: b.md',
+    'README.md: docs/b.md#not-there',
+    'README.md: #one-2',
+    'README.md: gone.md',
+    'README.md: #fenced',
+    'README.md: gone-too.md',
+    'docs/b.md: README.md',
+  ])
+})
+
+test('a changed package needs a changeset, and a changeset a package', () => {
+  const body = (name: string) => packagesIn(`---\n'${name}': minor\n---\n\nMentions '@keelson/http'.\n`)
+  expect(body('@keelson/kernel')).toEqual(['@keelson/kernel'])
+  const named = new Map([
+    ['.changeset/a.md', body('@keelson/kernel')],
+    ['.changeset/b.md', body('@keelson/kernal')],
+    ['.changeset/c.md', packagesIn('no head')],
+  ])
+  const all = ['@keelson/kernel', '@keelson/http', '@keelson/idempotency']
+  expect(changesetFaults(named, all, ['@keelson/kernel', '@keelson/http'])).toEqual([
+    '@keelson/http changed without a changeset',
+    '.changeset/b.md names @keelson/kernal, which is not published',
+    '.changeset/c.md names no package',
+  ])
+  expect(changesetFaults(new Map(), all, [])).toEqual([])
+})
+
 test('unfinished marks and tests that do not run are found with their line', () => {
   // In two parts, or the check would find this file.
   const [mark, skipped] = ['TO', 'it.'].map((start, i) => start + ['DO', 'skip'][i]!)
   const text = ['// all done', `// ${mark} later`, `${skipped}('x')`, 'const mastodon = 1'].join('\n')
-  expect(unfinishedMarks([{ path: 'packages/a/src/a.ts', text }])).toEqual([
-    `packages/a/src/a.ts:2: // ${mark} later`,
-    `packages/a/src/a.ts:3: ${skipped}('x')`,
+  expect(unfinishedMarks([{ path: 'packages/a/test/a.ts', text }])).toEqual([
+    `packages/a/test/a.ts:2: // ${mark} later`,
+    `packages/a/test/a.ts:3: ${skipped}('x')`,
   ])
   expect(unfinishedMarks([{ path: 'README.md', text }])).toEqual([])
 })
+
+test.each(['it.concurrent.SKIP(', 'describe.SKIP.each([1])(', 'test.SKIPIf(x)(', 'ctx.SKIP('])(
+  '%s does not run',
+  (call) => {
+    // `SKIP`, or the check would find this file.
+    const text = call.replace('SKIP', ['sk', 'ip'].join(''))
+    expect(unfinishedMarks([{ path: 'packages/a/test/a.test.ts', text }])).toHaveLength(1)
+    expect(unfinishedMarks([{ path: 'packages/a/src/a.ts', text }])).toEqual([])
+  },
+)
 
 test('paths of a machine and hosts of registries are found', () => {
   const files = [
@@ -35,7 +118,8 @@ test.each([
   ['Install', 'Ten lines', 'Guarantees', 'Options', 'Stores', 'Errors', 'Operating', 'Thanks'],
   ['Install', 'Ten lines', 'Guarantees', 'Errors'],
 ])('headings in order pass: %s ..', (...headings) => {
-  expect(headingFaults(headings.map((heading) => `## ${heading}\n`).join(''))).toEqual([])
+  const markdown = headings.map((heading) => `## ${heading}\n\n\`\`\`sh\n## no heading\n\`\`\`\n`).join('')
+  expect(headingFaults(markdown)).toEqual([])
 })
 
 test('a missing, misplaced or invented heading is named', () => {
