@@ -197,7 +197,7 @@ async function play(
   recovered = true
   await clock.advance('10s')
   const hung = pending
-  if (pingScript === undefined && state === 'open')
+  if (pingScript === undefined && guard.state === 'open')
     start({ kind: 'call', answer: 'ok', afterMs: 0, timeoutMs: 10, leftMs: undefined })
   await clock.advance('1s')
   expect({ state: guard.state, pending: guard.stats().pending }).toEqual({ state: 'closed', pending: hung })

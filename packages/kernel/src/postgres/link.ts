@@ -58,10 +58,16 @@ export function watchLink(client: PgClientLike): Link {
       } catch (error) {
         // The statement may hear of the end before the client does.
         if (isLoss(error)) lose(error as Error)
-        if ((error as Error | null)?.message === READ_TIMEOUT) {
-          lose(unavailable('Postgres', `did not answer ${what} within query_timeout`, 'timeout', undefined, error))
-        }
-        throw error
+        if ((error as Error | null)?.message !== READ_TIMEOUT) throw error
+        const tooLate = unavailable(
+          'Postgres',
+          `did not answer ${what} within query_timeout`,
+          'timeout',
+          undefined,
+          error,
+        )
+        lose(tooLate)
+        throw tooLate
       } finally {
         timer.cancel()
       }

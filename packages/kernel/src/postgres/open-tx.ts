@@ -50,21 +50,20 @@ export function openTx(query: Query, raw: unknown): OpenTx {
   }
 
   function track(answer: Promise<unknown>): Promise<unknown> {
-    // An error that nobody awaits must not end the process; settled() makes it fail the unit.
-    const watched = answer.then(
-      () => {},
-      (error: Error) => {
-        // An error of ours was never sent.
-        if (!isKeelsonError(error)) failure ??= error
-        unseen ??= error
-      },
-    )
-    running.add(watched)
-    last = watched
-    void watched.then(() => {
+    // Before the work hears of the answer: what it sends next must find the connection free.
+    const answered = (): void => {
       running.delete(watched)
       lastActiveMs = systemClock.monotonic()
+    }
+    // An error that nobody awaits must not end the process; settled() makes it fail the unit.
+    const watched: Promise<void> = answer.then(answered, (error: Error) => {
+      // An error of ours was never sent.
+      if (!isKeelsonError(error)) failure ??= error
+      unseen ??= error
+      answered()
     })
+    running.add(watched)
+    last = watched
     return answer
   }
 

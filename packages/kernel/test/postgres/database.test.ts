@@ -1,15 +1,16 @@
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { unit, database, transact, type DatabaseLike } from '../../src/postgres/index.ts'
+import type { Database } from '../../src/index.ts'
+import { database, transact, unit, type DatabaseLike } from '../../src/postgres/index.ts'
 import { failure, insertItem, openWorld, watchProcess } from './world.ts'
 
 watchProcess()
 const world = await openWorld('kernel_database')
 
-const byHand = {
+const byHand: Database & { kind: string } = {
   kind: 'mine',
   query: async () => ({ rows: [] }),
-  transaction: async <T>(work: (tx: typeof byHand) => Promise<T>) => work(byHand),
+  transaction: (work) => work(byHand),
 }
 
 test('a pg Pool is known by its shape, also of another class and behind an own subclass', () => {
@@ -36,12 +37,18 @@ test.each<[string, () => unknown, string]>([
   ['a connection string', () => 'postgres://localhost/x', `(got 'postgres://localhost/x')`],
   ['an object', () => ({ query() {} }), '(got an object)'],
   ['a function, as other drivers have', () => () => {}, '(got a function)'],
-  ['a single pg Client', () => new pg.Client(), '(a single pg Client cannot open transactions side by side: pass a Pool)'],
+  [
+    'a single pg Client',
+    () => new pg.Client(),
+    '(a single pg Client cannot open transactions side by side: pass a Pool)',
+  ],
 ])('%s is refused with what was found', async (_, make, message) => {
   const db = make() as DatabaseLike
   const expected = { name: 'KernelError', code: 'OPTION_INVALID', message: `${GOT} ${message}` }
   expect(() => database(db)).toThrow(expect.objectContaining(expected))
-  expect(await failure(unit(db, { open: [], work: async () => ({ end: 'rollback', value: 1 }) }))).toMatchObject(expected)
+  expect(await failure(unit(db, { open: [], work: async () => ({ end: 'rollback', value: 1 }) }))).toMatchObject(
+    expected,
+  )
   expect(await failure(transact(db, async () => ({ value: 1 })))).toMatchObject(expected)
 })
 

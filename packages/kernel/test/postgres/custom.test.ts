@@ -1,0 +1,208 @@
+import pg from 'pg'
+import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { database, transact, unit } from '../../src/postgres/index.ts'
+import type { Database, Tx } from '../../src/index.ts'
+import { startFaultProxy } from '../../../../tools/fault-proxy.ts'
+import { effect, failure, insertEffect, insertItem, nothing, openWorld, watchProcess } from './world.ts'
+
+watchProcess()
+const server = new URL(inject('databaseUrl'))
+const proxy = await startFaultProxy({ host: server.hostname, port: Number(server.port || 5432) })
+const world = await openWorld('kernel_custom', { via: proxy })
+const pool = world.openPool({ max: 2 })
+afterAll(() => proxy.close())
+beforeEach(() => world.clear())
+
+/** What an application writes around its own driver: naive, and right. */
+const db: Database = {
+  query: (text, values) => pool.query(text, values as unknown[]),
+  async transaction(work) {
+    const client = await pool.connect()
+    let broken: Error | undefined
+    client.on('error', (error) => (broken = error))
+    try {
+      await client.query('begin')
+      const value = await work({ raw: client, query: (text, values) => client.query(text, values as unknown[]) })
+      await client.query('commit')
+      return value
+    } catch (error) {
+      await client.query('rollback').catch((failed: Error) => (broken = failed))
+      throw error
+    } finally {
+      client.removeAllListeners('error')
+      client.release(broken)
+    }
+  },
+}
+
+const commit = <T>(value: T, ...labels: string[]) => ({
+  end: 'commit' as const,
+  statements: labels.map(insertEffect),
+  value,
+})
+const add = (tx: Tx, sku: string): Promise<unknown> => tx.query('insert into items(sku) values ($1)', [sku])
+
+test('opens, works and closes in one transaction, statement by statement', async () => {
+  expect(database(db).kind).toBe('custom')
+  const value = await transact(db, async (tx) => {
+    await add(tx, 'tea')
+    expect(tx.raw).toBeInstanceOf(pg.Client)
+    return { value: 'done', effects: [effect('a'), effect('b')] }
+  })
+  expect(value).toBe('done')
+  expect(await world.committed()).toEqual({ items: ['tea'], effects: ['a', 'b'] })
+})
+
+describe('COMMIT of an aborted transaction is never success', () => {
+  test.each([
+    ['tx', 0],
+    ['tx', 1],
+    ['raw', 0],
+    ['raw', 1],
+  ] as const)('an error that was swallowed on %s comes out, with %d effects', async (on, effects) => {
+    const failing = unit(db, {
+      open: [],
+      async work(tx) {
+        await add(tx, 'tea')
+        await (on === 'tx' ? tx : (tx.raw as Tx)).query('select 1/0').catch(() => {})
+        return commit(1, ...Array<string>(effects).fill('a'))
+      },
+    })
+    expect(await failure(failing)).toMatchObject({ code: on === 'tx' ? '22012' : '25P02' })
+    expect(await world.committed()).toEqual(nothing)
+  })
+
+  test('an error behind a savepoint is the work’s own matter', async () => {
+    await unit(db, {
+      open: [],
+      async work(tx) {
+        await add(tx, 'tea')
+        await tx.query('savepoint s')
+        await tx.query('select 1/0').catch(() => {})
+        await tx.query('rollback to savepoint s')
+        return commit(1)
+      },
+    })
+    expect((await world.committed()).items).toEqual(['tea'])
+  })
+})
+
+test.each<[string, object, object]>([
+  ['fails', { text: 'select 1/0' }, { code: '22012' }],
+  [
+    'has two commands',
+    { text: `insert into effects(label) values ('x'); insert into effects(label) values ('y')`, kind: 'test.row' },
+    { code: 'EFFECT_INVALID', message: expect.stringMatching(/^effect 'test\.row'/) },
+  ],
+  [
+    'has a value that cannot be bound',
+    { text: 'select $1', values: [{ n: 1n }], kind: 'test.row' },
+    { code: 'EFFECT_INVALID', message: expect.stringMatching(/^effect 'test\.row'/) },
+  ],
+])('a statement of the tail that %s leaves nothing', async (_, bad, expected) => {
+  const failing = unit(db, {
+    open: [insertItem('tea')],
+    work: async () => ({ end: 'commit', statements: [insertEffect('a'), bad as never, insertEffect('b')], value: 1 }),
+  })
+  expect(await failure(failing)).toMatchObject(expected)
+  expect(await world.committed()).toEqual(nothing)
+})
+
+test('a deferred constraint is the driver’s error, a clean failure', async () => {
+  const statements = [{ text: `insert into effects values ('a', 'gin')` }]
+  expect(
+    await failure(unit(db, { open: [], work: async () => ({ end: 'commit', statements, value: 1 }) })),
+  ).toMatchObject({ code: '23503' })
+})
+
+test('a serialization failure restarts it', async () => {
+  let runs = 0
+  const value = await unit(db, {
+    open: [],
+    async work(tx) {
+      if (++runs < 3) await tx.query(`do $$ begin raise exception 'again' using errcode = '40001'; end $$`)
+      return commit(runs, 'a')
+    },
+  })
+  expect(value).toBe(3)
+  expect((await world.committed()).effects).toEqual(['a'])
+})
+
+test('a connection lost before the tail is STORE_UNAVAILABLE, nothing happened', async () => {
+  const failing = unit(db, {
+    open: [],
+    async work(tx) {
+      await add(tx, 'tea')
+      proxy.resetAll()
+      return commit(await add(tx, 'gin'), 'a')
+    },
+  })
+  expect(await failure(failing)).toMatchObject({ code: 'STORE_UNAVAILABLE', details: { reason: 'refused' } })
+  expect(await world.committed()).toEqual(nothing)
+})
+
+const isCommit = (bytes: Buffer): boolean => bytes.includes('commit')
+
+test('a COMMIT whose reply got lost is COMMIT_UNKNOWN, and the work is not repeated', async () => {
+  let runs = 0
+  const lost = proxy.loseReplyAfter(isCommit)
+  const failing = unit(db, {
+    open: [],
+    work: async () => {
+      runs++
+      return commit(1, 'a')
+    },
+  })
+  expect(await failure(failing)).toMatchObject({ code: 'COMMIT_UNKNOWN', retryable: true })
+  expect([await lost, runs]).toEqual([true, 1])
+  expect((await world.committed()).effects).toEqual(['a'])
+})
+
+test.each<[string, any]>([
+  ['an error of its own', new Error('gave up waiting')],
+  ['nothing at all', undefined],
+])(
+  'a driver that answers COMMIT with %s does not know either; a `kind` of its own changes nothing',
+  async (_, thrown) => {
+    const vague: Database & { kind: string } = {
+      kind: 'acme',
+      query: db.query,
+      transaction: async (work) => {
+        await db.transaction(work)
+        throw thrown
+      },
+    }
+    expect(await failure(unit(vague, { open: [], work: async () => commit(1, 'a') }))).toMatchObject({
+      code: 'COMMIT_UNKNOWN',
+    })
+    expect((await world.committed()).effects).toEqual(['a'])
+  },
+)
+
+test('work that hangs is given up after stall', async () => {
+  const hangs = unit(db, { open: [], stall: 80, work: () => new Promise<never>(() => {}) })
+  expect(await failure(hangs)).toMatchObject({ code: 'STORE_UNAVAILABLE', details: { reason: 'timeout' } })
+})
+
+test('a statement that nobody awaits and nobody answers is given up after stall', async () => {
+  const mute: Database = {
+    query: db.query,
+    transaction: (work) =>
+      db.transaction((tx) =>
+        work({ query: (text, values) => (text === 'mute' ? new Promise(() => {}) : tx.query(text, values)) }),
+      ),
+  }
+  const hangs = unit(mute, {
+    open: [],
+    stall: 80,
+    async work(tx) {
+      void tx.query('mute')
+      return commit(1, 'a')
+    },
+  })
+  expect(await failure(hangs)).toMatchObject({
+    code: 'STORE_UNAVAILABLE',
+    message: expect.stringMatching(/a statement took over 80 ms/),
+  })
+  expect(await world.committed()).toEqual(nothing)
+})
