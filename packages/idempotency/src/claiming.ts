@@ -4,13 +4,11 @@ import type { CheckedOptions } from './options.ts'
 import type { RefDigest } from './ref.ts'
 import type { TransactionClaim, TransactionEnd, WithinResult } from './store.ts'
 
-/** Of `storeTimeout`, what the first wait leaves for the store's own answer: so a busy key is told from a frozen server. */
-const ANSWER_MARGIN_MS = 100
 /** Over what a store may take by its own deadlines. */
 const BACKSTOP_MS = 6_000
 
-/** A claim without its wait, which is cut in two. */
-export type UnslicedClaim = Omit<TransactionClaim, 'waitMs'>
+/** A claim before its wait is cut in two. */
+export type UnslicedClaim = Omit<TransactionClaim, 'waitMs' | 'answerMs'>
 
 /** Claims refs in a store, with the guard in front of it. */
 export interface Claiming {
@@ -62,13 +60,14 @@ export function createClaiming(guard: StoreGuard, o: CheckedOptions): Claiming {
   return {
     async within(ref, claim, work, untilMs) {
       const leftMs = (): number => Math.max(0, untilMs - clock.monotonic())
-      const sliceMs = Math.max(storeTimeout - ANSWER_MARGIN_MS, storeTimeout / 2)
-      const first = await guarded(ref, { ...claim, waitMs: Math.min(sliceMs, leftMs()) }, work)
+      // The first wait is over long before `storeTimeout`: a busy key has answered by then, a frozen server has not.
+      const sliceMs = Math.min(storeTimeout / 2, leftMs())
+      const first = await guarded(ref, { ...claim, waitMs: sliceMs, answerMs: storeTimeout - sliceMs }, work)
       if (first.kind !== 'busy' || leftMs() === 0) return first
       if (blockedConnections >= o.maxWaiters.connections) return { kind: 'full' }
       blockedConnections++
       try {
-        return await guarded(ref, { ...claim, waitMs: leftMs() }, work)
+        return await guarded(ref, { ...claim, waitMs: leftMs(), answerMs: storeTimeout }, work)
       } finally {
         blockedConnections--
       }

@@ -82,7 +82,7 @@ export function createTransaction(
       }
     }
     try {
-      const claim = { ...claimOf(checked, operationId), stallMs: o.lease, answerMs: o.storeTimeout, retries }
+      const claim = { ...claimOf(checked, operationId), stallMs: o.lease, retries }
       const result = await claiming.within(checked.ref, claim, run, untilMs)
       if (result.kind === 'ran') await runAfterCommit(result.value.effects, ctx, { logger, clock })
       return outcomeOf(result, operationId)
@@ -123,7 +123,7 @@ function isShared(outcome: Outcome<StoredResponse> | undefined): boolean {
   return outcome.ok ? outcome.stored : outcome.code !== 'KEY_IN_USE'
 }
 
-function claimOf(checked: CheckedCall, operationId: string): Omit<UnslicedClaim, 'stallMs' | 'answerMs' | 'retries'> {
+function claimOf(checked: CheckedCall, operationId: string): Omit<UnslicedClaim, 'stallMs' | 'retries'> {
   const { correlationId, traceparent } = context.get() ?? {}
   return {
     operationId,
