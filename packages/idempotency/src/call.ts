@@ -1,5 +1,5 @@
-import { context, ms, type Duration } from '@keelson/kernel'
-import { IdempotencyError } from './error.ts'
+import { checkOptions, context, opt, type Duration } from '@keelson/kernel'
+import { IdempotencyError, optionFailure } from './error.ts'
 import { checkFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.ts'
 import { checkRef, checkText, digestRef, digestSubject, type Ref, type RefDigest } from './ref.ts'
 
@@ -15,6 +15,10 @@ export interface Call extends Ref {
   readonly retain?: Duration
   /** Ends the waiting for another call, never the work. */
   readonly signal?: AbortSignal
+  /** Restarts after a serialization failure or a deadlock; default 2. */
+  readonly retries?: number
+  /** Accepts effects without `statements`: they are performed before the commit and may happen alone. */
+  readonly bestEffort?: boolean
   /** The person whom the answer speaks of, 1 to 128 characters; default the context's principal. Kept as a digest. */
   readonly subject?: string
 }
@@ -27,8 +31,22 @@ export interface CheckedCall {
   readonly fingerprint: Fingerprint | undefined
   readonly waitMs: number
   readonly retainMs: number
+  readonly retries: number
+  readonly bestEffort: boolean
   readonly signal: AbortSignal | undefined
   readonly subject: Uint8Array | undefined
+}
+
+const SPEC = {
+  wait: opt.duration(undefined, { max: '1h' }),
+  retain: opt.duration(undefined, { min: 1, max: '3650d' }),
+  retries: opt.integer(2, { max: 100 }),
+  bestEffort: opt.boolean(false),
+}
+
+/** A call's options, without what names the call. */
+function optionsOf({ wait, retain, retries, bestEffort }: Call): object {
+  return { wait, retain, retries, bestEffort }
 }
 
 /**
@@ -45,14 +63,17 @@ export function checkCall(call: Call, defaults: { waitMs: number; retainMs: numb
     throw new IdempotencyError('INPUT_INVALID', 'give "input" or "fingerprint", not both')
   }
   if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, 128)
+  const { wait, retain, retries, bestEffort } = checkOptions('call', optionsOf(call), SPEC, optionFailure)
   const subject = call.subject ?? context.get()?.principal?.id
   return {
     ref: digestRef(call),
     scope: call.scope,
     op: call.op,
     fingerprint: fingerprintOfCall(call),
-    waitMs: Math.min(duration('wait', call.wait) ?? defaults.waitMs, context.remaining()),
-    retainMs: duration('retain', call.retain) ?? defaults.retainMs,
+    waitMs: Math.min(wait ?? defaults.waitMs, context.remaining()),
+    retainMs: retain ?? defaults.retainMs,
+    retries,
+    bestEffort,
     signal: call.signal,
     subject: subject === undefined ? undefined : digestSubject(call.scope, subject),
   }
@@ -61,13 +82,4 @@ export function checkCall(call: Call, defaults: { waitMs: number; retainMs: numb
 function fingerprintOfCall({ input, fingerprint }: Call): Fingerprint | undefined {
   if (fingerprint !== undefined) return checkFingerprint(fingerprint)
   return input === undefined ? undefined : fingerprintOf(input)
-}
-
-function duration(name: string, given: Duration | undefined): number | undefined {
-  if (given === undefined) return undefined
-  try {
-    return ms(given, name)
-  } catch (cause) {
-    throw new IdempotencyError('OPTION_INVALID', (cause as Error).message)
-  }
 }

@@ -33,8 +33,9 @@ export function decideBegin(record: StoredRecord, fingerprint: Fingerprint | und
       }
     }
     case 'tombstone':
+      return { kind: 'tombstone', operationId: record.operationId, attempt: record.attempt }
     case 'unknown':
-      return { kind: record.state }
+      return { kind: 'unknown' }
     case 'inflight':
       if (record.leaseLeftMs > 0) return { kind: 'busy', leaseLeftMs: record.leaseLeftMs }
       return { kind: 'take', attempt: record.attempt + 1 } // the old owner is fenced off

@@ -32,3 +32,8 @@ export class IdempotencyError extends KeelsonError<IdempotencyErrorCode> {
     super(code, message, { ...more, retryable: RETRYABLE[code] })
   }
 }
+
+/** How options of this package are refused. */
+export function optionFailure(message: string): IdempotencyError {
+  return new IdempotencyError('OPTION_INVALID', message)
+}

@@ -1,5 +1,5 @@
 import { checkOptions, opt, silentLogger, systemClock, type Clock, type Duration, type Logger } from '@keelson/kernel'
-import { IdempotencyError } from './error.ts'
+import { optionFailure } from './error.ts'
 import type { TransactionalStore } from './store.ts'
 
 /** What `createIdempotency` takes; durations as ms or '5s'. */
@@ -23,8 +23,8 @@ export interface IdempotencyOptions {
 
 const SPEC = {
   store: opt.required(opt.port<TransactionalStore>(['within', 'health'])),
-  lease: opt.duration('15s', { min: '100ms' }),
-  retain: opt.duration('24h', { min: '1s' }),
+  lease: opt.duration('15s', { min: '100ms', max: '24d' }),
+  retain: opt.duration('24h', { min: '1s', max: '3650d' }),
   wait: opt.duration('2s', { max: '1h' }),
   storeTimeout: opt.duration('250ms', { min: '10ms', max: '1m' }),
   maxStoredBytes: opt.integer(262_144),
@@ -52,5 +52,5 @@ export interface CheckedOptions {
 
 /** @throws IdempotencyError OPTION_INVALID */
 export function checkIdempotencyOptions(options: IdempotencyOptions): CheckedOptions {
-  return checkOptions('createIdempotency', options, SPEC, (message) => new IdempotencyError('OPTION_INVALID', message))
+  return checkOptions('createIdempotency', options, SPEC, optionFailure)
 }

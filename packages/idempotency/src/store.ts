@@ -50,7 +50,7 @@ export type Held =
       readonly attempt: number
       readonly traceparent?: string
     }
-  | { readonly kind: 'tombstone' }
+  | { readonly kind: 'tombstone'; readonly operationId: string; readonly attempt: number }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'mismatch' }
   | { readonly kind: 'busy'; readonly leaseLeftMs: number }

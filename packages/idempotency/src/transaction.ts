@@ -31,12 +31,7 @@ export interface Operation {
 }
 
 /** A call of `transaction()`. */
-export interface TransactionCall extends Call {
-  /** Restarts after a serialization failure or a deadlock; default 2. */
-  readonly retries?: number
-  /** Accepts effects without `statements`: they are performed before the commit and may happen alone. */
-  readonly bestEffort?: boolean
-}
+export type TransactionCall = Call
 
 /** `transaction()` of an instance. */
 export type Transaction = (
@@ -60,7 +55,6 @@ export function createTransaction(
 
   async function lead(
     checked: CheckedCall,
-    { retries = 2, bestEffort = false }: TransactionCall,
     work: (tx: Tx, op: Operation) => Promise<Reply>,
     untilMs: number,
     { claimed }: Lead<StoredResponse>,
@@ -75,14 +69,14 @@ export function createTransaction(
       claimed()
       thrown = undefined
       try {
-        return await endWith(await work(tx, operation), ctx, bestEffort, o.maxStoredBytes)
+        return await endWith(await work(tx, operation), ctx, checked.bestEffort, o.maxStoredBytes)
       } catch (error) {
         thrown = { error }
         throw error
       }
     }
     try {
-      const claim = { ...claimOf(checked, operationId), stallMs: o.lease, retries }
+      const claim = { ...claimOf(checked, operationId), stallMs: o.lease, retries: checked.retries }
       const result = await claiming.within(checked.ref, claim, run, untilMs)
       if (result.kind === 'ran') await runAfterCommit(result.value.effects, ctx, { logger, clock })
       return outcomeOf(result, operationId)
@@ -109,7 +103,7 @@ export function createTransaction(
     if ('outcome' in joined) return joined.outcome
     let outcome: Outcome<StoredResponse> | undefined
     try {
-      outcome = await lead(checked, call, work, untilMs, joined.lead)
+      outcome = await lead(checked, work, untilMs, joined.lead)
       return outcome
     } finally {
       joined.lead.end(isShared(outcome) ? outcome : undefined)

@@ -63,6 +63,10 @@ const cases: [string, object, string, RegExp][] = [
   ['a lone surrogate in the input', { input: ['\ud800'] }, 'INPUT_NOT_HASHABLE', /surrogate/],
   ['undefined in an array', { input: [undefined] }, 'INPUT_NOT_HASHABLE', /"input\[0\]"/],
   ['a wait that is no duration', { wait: '5 s' }, 'OPTION_INVALID', /"wait" must be a Duration/],
+  ['a retain of nothing', { retain: 0 }, 'OPTION_INVALID', /"retain" must be .* at least 1/],
+  ['a retain beyond every clock', { retain: '200000000d' }, 'OPTION_INVALID', /"retain" must be .* at most 3650d/],
+  ['bestEffort that is no boolean', { bestEffort: 'no' }, 'OPTION_INVALID', /"bestEffort" must be true or false/],
+  ['retries that are no number', { retries: 'many' }, 'OPTION_INVALID', /"retries" must be an integer/],
   ['a negative retain', { retain: -1 }, 'OPTION_INVALID', /"retain"/],
 ]
 
@@ -91,6 +95,7 @@ test.each([
   ['an unreadable lease', { lease: '5 s' }, /"lease" must be a Duration such as 250, '250ms', '5s'.* \(got '5 s'\)/],
   ['a lease of nothing', { lease: 0 }, /"lease" must be .*at least 100ms/],
   ['storeTimeout over a minute', { storeTimeout: '2m' }, /"storeTimeout" must be .*at most 1m/],
+  ['a lease beyond Postgres', { lease: '30d' }, /"lease" must be .*at most 24d/],
   ['half a byte', { maxStoredBytes: 0.5 }, /"maxStoredBytes" must be an integer/],
   ['a logger without methods', { logger: {} }, /"logger" must be an object with debug\(\)/],
   ['waiters below zero', { maxWaiters: { perKey: -1 } }, /"maxWaiters/],

@@ -216,6 +216,56 @@ test('a COMMIT whose reply is lost is resolved by claiming again: one run, its o
   ])
 })
 
+test('an answer that is too large to keep goes out once, also when the reply to its COMMIT is lost', async () => {
+  const small = orders.another({ maxStoredBytes: 100, storeTimeout: STORE_TIMEOUT_MS })
+  const call = callOf()
+  const lost = proxy.loseReplyAfter((bytes) => bytes.includes('COMMIT'))
+  const outcome = await small.transaction(call, async () => reply(200, 'x'.repeat(500)))
+  await lost
+  expect(outcome).toMatchObject({ ok: true, kind: 'executed', stored: false })
+  expect(await small.transaction(call, orders.place)).toMatchObject({ ok: false, code: 'ANSWER_NOT_RETAINED' })
+})
+
+test("the session's own lock_timeout counts inside the work", async () => {
+  const pool = new pg.Pool({ connectionString: server.url, options: '-c lock_timeout=4321' })
+  const other = await openOrders(pool, 'outage')
+  const outcome = await other.idempotency.transaction(callOf(), async (tx) => {
+    const { rows } = await tx.query("select current_setting('lock_timeout') as setting")
+    return reply(200, (rows[0] as { setting: string }).setting)
+  })
+  expect(Buffer.from(unwrap(outcome).body).toString()).toBe('4321ms')
+  await other.close()
+})
+
+test('a query_timeout of the pool is a store that does not answer', async () => {
+  const pool = new pg.Pool({ connectionString: server.url, query_timeout: 100 })
+  pool.on('error', () => {})
+  const other = await openOrders(pool, 'outage')
+  server.freeze()
+  const outcome = await other.idempotency.transaction(callOf(), other.place)
+  server.thaw()
+  expect(outcome).toMatchObject({ ok: false, code: 'STORE_UNAVAILABLE' })
+  await other.close()
+})
+
+test('a statement that timed out in the driver cannot be swallowed: it may still run', async () => {
+  const pool = new pg.Pool({ connectionString: server.url, query_timeout: 200 })
+  pool.on('error', () => {})
+  const other = await openOrders(pool, 'outage')
+  const before = await orders.count()
+  const outcome = await other.idempotency.transaction(callOf(), async (tx) => {
+    await tx.query("insert into outage.orders (sku) select 'late' from pg_sleep(0.4)").catch(() => {})
+    return reply(201, 'as if')
+  })
+  expect(outcome).toMatchObject({ ok: false, code: 'STORE_UNAVAILABLE' })
+  await orders.idempotency.transaction(callOf(), async (tx) => {
+    await tx.query('select pg_sleep(0.4)')
+    return reply(500)
+  })
+  expect(await orders.count()).toEqual(before)
+  await other.close()
+})
+
 test('a COMMIT that never arrived is found missing, and the work runs again', async () => {
   const before = await orders.count()
   const runs = orders.runs()

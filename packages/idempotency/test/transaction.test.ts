@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { context } from '@keelson/kernel'
+import { context, KernelError, type Tx } from '@keelson/kernel'
 import { reply, unwrap, type Call, type Executed, type Outcome, type StoredResponse } from '@keelson/idempotency'
 import { databases, type Orders } from './orders.ts'
 
@@ -16,6 +16,12 @@ const executed = (outcome: Outcome<StoredResponse>): Executed<StoredResponse> =>
   return outcome
 }
 const text = (outcome: Outcome<StoredResponse>): string => Buffer.from(unwrap(outcome).body).toString()
+
+/** What an ORM does that opens a transaction on the driver's own client. */
+async function endOnRaw(tx: Tx, statements: string): Promise<void> {
+  const raw = tx.raw as { exec?(text: string): Promise<unknown>; query(text: string): Promise<unknown> }
+  await (raw.exec === undefined ? raw.query(statements) : raw.exec(statements))
+}
 
 describe.each(Object.entries(databases))('transaction() on %s', (name, open) => {
   let orders: Orders
@@ -219,6 +225,71 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
     )
     await expect(failing).rejects.toMatchObject({ code: '42P01' })
     expect(await left()).toEqual([0, 0, 0])
+  })
+
+  test.each(['rollback', 'commit', '/* x */ COMMIT'])('an effect that says %j is refused', async (statement) => {
+    await mark()
+    const ending = orders.idempotency.transaction(callOf(), async (tx) =>
+      reply(201, await orders.insert(tx, 'tea'), [{ kind: 'test.end', statements: () => [{ text: statement }] }]),
+    )
+    await expect(ending).rejects.toMatchObject({ code: 'EFFECT_INVALID', message: expect.stringContaining('test.end') })
+    expect(await left()).toEqual([0, 0, 0])
+  })
+
+  test.each(['rollback; begin', 'rollback'])(
+    '%j behind our back is no success, and leaves nothing',
+    async (statement) => {
+      await mark()
+      const call = callOf()
+      const ending = orders.idempotency.transaction(call, async (tx) => {
+        await orders.insert(tx, 'gone')
+        await endOnRaw(tx, statement)
+        return reply(201, 'as if', [orders.outbox('gone')])
+      })
+      await expect(ending).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+      expect(await left()).toEqual([0, 0, 0])
+      expect(await orders.idempotency.transaction(call, orders.place)).toMatchObject({ kind: 'executed' })
+    },
+  )
+
+  test.each(['commit; begin', 'commit'])(
+    '%j behind our back is no success, and its key never runs again',
+    async (statement) => {
+      await mark()
+      const call = callOf()
+      const ending = orders.idempotency.transaction(call, async (tx) => {
+        await orders.insert(tx, 'early')
+        await endOnRaw(tx, statement)
+        return reply(201, 'as if', [orders.outbox('late')])
+      })
+      await expect(ending).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+      expect(await orders.idempotency.transaction(call, orders.place)).toMatchObject({
+        ok: false,
+        code: 'OUTCOME_UNKNOWN',
+      })
+      expect(await left()).toEqual([1, 0, 1])
+    },
+  )
+
+  test('a work that deletes its own record commits nothing', async () => {
+    await mark()
+    const deleting = orders.idempotency.transaction(callOf(), async (tx) => {
+      await tx.query(`delete from ${orders.schema}.idempotency where op = 'POST /orders' and state = 'unknown'`)
+      return reply(201, await orders.insert(tx, 'gone'))
+    })
+    await expect(deleting).rejects.toThrow(/keelson: records of this claim: 0/)
+    expect(await left()).toEqual([0, 0, 0])
+  })
+
+  test('a COMMIT_UNKNOWN that the work throws is its own: it does not run again', async () => {
+    const own = new KernelError('COMMIT_UNKNOWN', 'of another database')
+    let runs = 0
+    const failing = orders.idempotency.transaction(callOf(), async () => {
+      runs++
+      throw own
+    })
+    await expect(failing).rejects.toBe(own)
+    expect(runs).toBe(1)
   })
 
   test('an effect without statements is refused, unless its caller accepts best effort', async () => {

@@ -29,7 +29,8 @@ export function isReply(value: unknown): value is Reply {
  * Encodes an answer now, so that what is sent, stored and replayed is one array of bytes.
  * `undefined` is an empty body, a Uint8Array `application/octet-stream`, a string `text/plain; charset=utf-8`,
  * anything else `application/json; charset=utf-8`; a given Content-Type wins.
- * @throws KernelError REPLY_INVALID: status not 200 to 599, a header with CR or LF, a stream, a body that JSON refuses.
+ * @throws KernelError REPLY_INVALID: status not 200 to 599, a header with CR or LF, a header that frames the message
+ * (Content-Length), a stream, a body that JSON refuses.
  */
 export function reply<T>(
   status: number,
@@ -83,6 +84,8 @@ function isLater(body: unknown): boolean {
 
 // RFC 9110, section 5: a token as name; visible ASCII, latin1, space and tab as value.
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** RFC 9112, section 6: the server's own, and wrong as soon as one layer recodes the body. */
+const FRAMING = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'upgrade', 'trailer'])
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 function checkHeader(header: readonly [string, string]): readonly [string, string] {
@@ -91,6 +94,7 @@ function checkHeader(header: readonly [string, string]): readonly [string, strin
   if (typeof value !== 'string' || !HEADER_VALUE.test(value)) {
     throw invalid(`header "${name}" must be a string without control characters (got ${show(value)})`)
   }
+  if (FRAMING.has(name.toLowerCase())) throw invalid(`header "${name}" frames the message: it follows from the body`)
   return [name, value]
 }
 

@@ -9,6 +9,10 @@ import { settleSql } from './settle.sql.ts'
 
 /** Where a 4xx takes the business rows back to. */
 const SAVEPOINT = 'keelson_work'
+/** The claim's own limit, and back to what the session had: a pool may set one for its statements. */
+const TAKE_LOCK_TIMEOUT =
+  "select set_config('keelson.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', $1, true)"
+const GIVE_LOCK_TIMEOUT_BACK = "select set_config('lock_timeout', current_setting('keelson.lock_timeout'), true)"
 /** A row lock has no lease to read: what a busy caller is told. */
 const BUSY_MS = 1_000
 /** The least time in which a caller whose COMMIT was not answered waits for that transaction's end. */
@@ -61,9 +65,8 @@ export function postgresStore(
         },
       })
     } catch (error) {
-      // 55P03: the lock was not had in time, so the key is held. Later it would be the work's own matter.
-      if (claiming && (error as { code?: string } | null)?.code === '55P03')
-        return { kind: 'busy', leaseLeftMs: BUSY_MS }
+      // The lock was not had in time, so the key is held. Later it would be the work's own matter.
+      if (claiming && isLockTimeout(error)) return { kind: 'busy', leaseLeftMs: BUSY_MS }
       throw error
     }
   }
@@ -77,7 +80,7 @@ export function postgresStore(
     claim: TransactionClaim,
   ): Promise<Held | { kind: 'yours'; attempt: number }> {
     for (let current = record; ;) {
-      if (current?.operationId === claim.operationId && current.state === 'inflight') {
+      if (current?.operationId === claim.operationId && current.state === 'unknown') {
         return { kind: 'yours', attempt: current.attempt }
       }
       const decided = current === undefined ? undefined : decideBegin(current, claim.fingerprint)
@@ -120,10 +123,10 @@ export function postgresStore(
   /** PGlite has one connection: nobody else can hold a lock. */
   function lockTimeout(limitMs: number | undefined): Statement[] {
     if (target.kind === 'pglite') return []
-    if (limitMs === undefined) return [{ text: 'set local lock_timeout to default' }]
+    if (limitMs === undefined) return [{ text: GIVE_LOCK_TIMEOUT_BACK }]
     // 0 would wait for ever.
     const values = [String(Math.max(1, Math.round(limitMs)))]
-    return [{ text: "select set_config('lock_timeout', $1, true)", values }]
+    return [{ text: TAKE_LOCK_TIMEOUT, values }]
   }
 
   return {
@@ -131,16 +134,25 @@ export function postgresStore(
     migrations,
     schema,
     async within(ref, claim, work) {
+      let thrown: { error: unknown } | undefined
       let finished: Extract<Awaited<ReturnType<typeof work>>, { end: 'commit' | 'remember' }> | undefined
       const noted: typeof work = async (tx) => {
-        const end = await work(tx)
-        finished = end.end === 'rollback' ? undefined : end
-        return end
+        thrown = undefined
+        finished = undefined
+        try {
+          const end = await work(tx)
+          finished = end.end === 'rollback' ? undefined : end
+          return end
+        } catch (error) {
+          thrown = { error }
+          throw error
+        }
       }
       try {
         return await attempt(ref, claim, noted)
       } catch (unknown) {
-        if (!isKeelsonError(unknown, 'COMMIT_UNKNOWN')) throw unknown
+        // The work's own error is its caller's, even when it looks like ours.
+        if (thrown?.error === unknown || !isKeelsonError(unknown, 'COMMIT_UNKNOWN')) throw unknown
         // Claiming again blocks until the old transaction has ended, so what is found is final.
         const ours = finished
         const look = { ...claim, waitMs: Math.max(claim.waitMs, SECOND_LOOK_MS) }
@@ -148,10 +160,9 @@ export function postgresStore(
           throw isKeelsonError(error, 'STORE_UNAVAILABLE') ? unknown : error
         })
         if (found.kind === 'busy') throw unknown
-        const isOurs = found.kind === 'done' && found.operationId === claim.operationId
-        if (isOurs && ours !== undefined)
-          return { kind: 'ran', value: ours.value, stored: true, attempt: found.attempt }
-        return found
+        const isOurs = 'operationId' in found && found.operationId === claim.operationId
+        if (!isOurs || ours === undefined) return found
+        return { kind: 'ran', value: ours.value, stored: found.kind === 'done', attempt: found.attempt }
       }
     },
     async health({ answerMs }) {
@@ -165,6 +176,12 @@ function claimRow(ref: RefDigest, claim: TransactionClaim): unknown[] {
   const { alg = null, digest = null } = fingerprint ?? {}
   const traced = trace === undefined || Object.keys(trace).length === 0 ? null : JSON.stringify(trace)
   return [ref, alg, digest, claim.retainMs, claim.operationId, traced, claim.scope, claim.op, subject ?? null]
+}
+
+/** 55P03 lock_not_available; 57014 query_canceled, where the session's statement_timeout is shorter. */
+function isLockTimeout(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return code === '55P03' || code === '57014'
 }
 
 interface Row {

@@ -6,6 +6,7 @@ import { KernelError } from '../kernel-error.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import type { Statement } from '../tx.ts'
 import { uuidv7 } from '../uuid.ts'
+import { endsUnit } from './ends-unit.ts'
 
 /** A Statement that knows its effect, to name it in an error. */
 export interface EffectStatement extends Statement {
@@ -94,6 +95,12 @@ function checkStatements(kind: string, statements: unknown): EffectStatement[] {
     const { text, values } = statement ?? {}
     if (typeof text !== 'string' || (values !== undefined && !Array.isArray(values))) {
       throw new KernelError('EFFECT_INVALID', `effect '${kind}': a statement must be { text, values? }`)
+    }
+    if (endsUnit(text)) {
+      throw new KernelError(
+        'EFFECT_INVALID',
+        `effect '${kind}': '${text.trim().slice(0, 40)}' would end the unit of work`,
+      )
     }
     return { text, kind, ...(values === undefined ? {} : { values }) }
   })

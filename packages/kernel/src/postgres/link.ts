@@ -25,7 +25,8 @@ const READ_TIMEOUT = 'Query read timeout'
 
 /** True when `error` says that nothing more can be had from its connection. */
 export function isLoss(error: unknown): boolean {
-  return isStoreFailure(error) || ENDS_SESSION.includes(sqlState(error) ?? '')
+  if (isStoreFailure(error) || ENDS_SESSION.includes(sqlState(error) ?? '')) return true
+  return (error as Error | undefined)?.message === READ_TIMEOUT
 }
 
 /** Watches a connection that was just taken from its pool. */
@@ -56,18 +57,15 @@ export function watchLink(client: PgClientLike): Link {
       try {
         return await Promise.race([promise, failed])
       } catch (error) {
+        if ((error as Error | null)?.message === READ_TIMEOUT) {
+          const why = `did not answer ${what} within query_timeout`
+          const tooLate = unavailable('Postgres', why, 'timeout', undefined, error)
+          lose(tooLate)
+          throw tooLate
+        }
         // The statement may hear of the end before the client does.
         if (isLoss(error)) lose(error as Error)
-        if ((error as Error | null)?.message !== READ_TIMEOUT) throw error
-        const tooLate = unavailable(
-          'Postgres',
-          `did not answer ${what} within query_timeout`,
-          'timeout',
-          undefined,
-          error,
-        )
-        lose(tooLate)
-        throw tooLate
+        throw error
       } finally {
         timer.cancel()
       }

@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts'
 import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
 import type { QueryResult, Tx } from '../tx.ts'
+import { endsUnit } from './ends-unit.ts'
 
 /** The transaction as the work sees it, and what the unit must know of its use. */
 export interface OpenTx {
@@ -20,13 +21,6 @@ export interface OpenTx {
 
 type Query = (...args: any[]) => unknown
 
-/**
- * BEGIN, COMMIT and their kin would end or split the unit behind its back, also behind a comment. ROLLBACK TO SAVEPOINT
- * is the work's own.
- */
-const ENDS_UNIT =
-  /^(?:[\s;]|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i
-
 /** Guards the statements of one transaction on their way to the driver; arguments and results pass untouched. */
 export function openTx(query: Query, raw: unknown): OpenTx {
   let ended = false
@@ -39,7 +33,7 @@ export function openTx(query: Query, raw: unknown): OpenTx {
   function send(args: unknown[]): unknown {
     if (ended) throw new KernelError('TX_ENDED', 'this transaction has ended: its connection may be in other hands')
     const text = typeof args[0] === 'string' ? args[0] : (args[0] as { text?: unknown } | undefined)?.text
-    if (typeof text === 'string' && ENDS_UNIT.test(text)) {
+    if (typeof text === 'string' && endsUnit(text)) {
       throw new KernelError(
         'INPUT_INVALID',
         `tx.query: '${text.trim().slice(0, 40)}' would end the unit of work; return to commit, throw to roll back`,

@@ -8,6 +8,7 @@ import type { Driver } from './driver.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
 import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
+import { closing, MARK_OPEN } from './still-open.ts'
 import { severalCommands, statementError } from './statement-error.ts'
 import type { UnitEnd, UnitPlan } from './unit.ts'
 
@@ -34,14 +35,12 @@ export async function unitInCallback<T>({ kind, db }: Exclude<Driver, { kind: 'p
     if (plan.isolation !== undefined) {
       await driverTx.query(`SET TRANSACTION ISOLATION LEVEL ${plan.isolation.toUpperCase()}`)
     }
-    const opened = await sendEach(driverTx, plan.open)
+    const [, ...opened] = await sendEach(driverTx, [{ text: `select ${MARK_OPEN}` }, ...plan.open])
     open = openTx((...args: [string]) => driverTx.query(...args), driverTx.raw ?? driverTx)
     const end = await work(plan, open, opened)
     open.end()
     if (end.end === 'rollback') throw new RolledBack(end.value)
-    // COMMIT of an aborted transaction rolls back without an error: a statement right before it brings the error out.
-    const probe = end.statements.length === 0 || open.failure !== undefined ? [{ text: 'select 1' }] : []
-    await sendEach(driverTx, [...end.statements, ...probe])
+    await sendEach(driverTx, closing(end.statements, open.failure))
     tailSent = true
     return end.value
   }

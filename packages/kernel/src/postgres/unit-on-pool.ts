@@ -10,6 +10,7 @@ import { isLoss, watchLink, type Link } from './link.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
 import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
+import { closing, endedByWork, MARK_OPEN } from './still-open.ts'
 import { severalCommands, statementError } from './statement-error.ts'
 import type { Isolation, UnitEnd, UnitPlan } from './unit.ts'
 
@@ -25,27 +26,32 @@ export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promis
     const end = await work(plan, open, link, opened)
     open.end()
     if (end.end === 'rollback') {
-      rollBack(client, link)
+      rollBack(client, link, open)
       return end.value
     }
-    if (isIdle(client)) throw new KernelError('INPUT_INVALID', 'the work ended the transaction by itself')
+    if (isIdle(client)) throw endedByWork(undefined)
 
     tailSent = true
-    const results = await link.answer(fly(client, [...end.statements, COMMIT]), plan.stallMs, 'COMMIT')
+    const results = await link.answer(
+      fly(client, [...closing(end.statements, open.failure), COMMIT]),
+      plan.stallMs,
+      'COMMIT',
+    )
     answered(pool)
     // COMMIT of an aborted transaction answers ROLLBACK, without an error.
-    if ((results.at(-1) as { command?: string } | undefined)?.command === 'ROLLBACK') throw open.failure ?? aborted()
+    if ((results.at(-1) as { command?: string } | undefined)?.command === 'ROLLBACK')
+      throw open.failure ?? aborted(undefined)
     link.release()
     return end.value
   } catch (error) {
     open.end()
     if (tailSent && !saysNo(error, open)) link.lose(error as Error)
-    if (link.lost === undefined) rollBack(client, link)
+    if (link.lost === undefined) rollBack(client, link, open)
     else link.release()
     if (link.lost !== undefined)
       throw tailSent && !wasIdle(link.lost) ? commitUnknown(link.lost) : lostError(link.lost, error)
     // 25P02 only says that an earlier statement failed: that one is the reason.
-    throw sqlState(error) === '25P02' ? (open.failure ?? error) : error
+    throw tailSent && sqlState(error) === '25P02' ? (open.failure ?? aborted(error)) : error
   }
 }
 
@@ -85,10 +91,10 @@ function beginStatement(isolation: Isolation | undefined): Statement {
   return { text: isolation === undefined ? 'BEGIN' : `BEGIN ISOLATION LEVEL ${isolation.toUpperCase()}` }
 }
 
-/** The server ends a session whose process stands still inside the transaction: a late COMMIT then fails. */
+/** The server ends a session whose process stands still inside the transaction: a late COMMIT then fails. And the mark. */
 function serverStallLimit(stallMs: number): Statement {
   return {
-    text: "select set_config('idle_in_transaction_session_timeout', $1, true)",
+    text: `select set_config('idle_in_transaction_session_timeout', $1, true), ${MARK_OPEN}`,
     values: [String(Math.ceil(stallMs))],
   }
 }
@@ -134,6 +140,8 @@ async function work<T>(
     const end = await link.orLost(plan.work(open.tx, opened))
     const unawaited = await link.orLost(open.settled())
     if (unawaited !== undefined) throw unawaited
+    // An unanswered statement may still run: whoever swallows that error cannot commit behind it.
+    if (open.failure !== undefined && isLoss(open.failure)) throw open.failure
     return end
   } catch (error) {
     if (isLoss(open.failure)) link.lose(open.failure!)
@@ -143,10 +151,12 @@ async function work<T>(
   }
 }
 
-/** The value goes out first; the connection goes back when the server has answered. */
-function rollBack(client: PgClientLike, link: Link): void {
+/** The value goes out first; the connection goes back when the server has answered, statements under way included. */
+function rollBack(client: PgClientLike, link: Link, open?: OpenTx): void {
+  const underWay = open === undefined || open.pending === 0 ? undefined : open.settled()
+  const sent = underWay === undefined ? client.query('ROLLBACK') : underWay.then(() => client.query('ROLLBACK'))
   void link
-    .answer(client.query('ROLLBACK'), ROLLBACK_MS, 'ROLLBACK')
+    .answer(sent, ROLLBACK_MS, 'ROLLBACK')
     .catch((error: Error) => link.lose(error))
     .then(link.release)
 }
@@ -163,6 +173,6 @@ function lostError(lost: Error, thrown: unknown): unknown {
   return unavailable('Postgres', `ended the connection: ${lost.message}`, 'refused', undefined, lost)
 }
 
-function aborted(): KernelError {
-  return new KernelError('INPUT_INVALID', 'a statement of this transaction failed, so COMMIT rolled it back')
+function aborted(cause: unknown): KernelError {
+  return new KernelError('INPUT_INVALID', 'a statement of this transaction failed, so it was rolled back', { cause })
 }
