@@ -1,4 +1,4 @@
-import type { BodyTap, Exchange, StoredResponse } from '@keelson/http'
+import { isListHeader, type BodyTap, type Exchange, type StoredResponse } from '@keelson/http'
 import type { Request, Response } from 'express'
 
 /** An Express request and its response as an Exchange. */
@@ -74,7 +74,9 @@ async function send(res: Response, { status, headers, body }: StoredResponse): P
   if (res.destroyed) return
   res.statusCode = status
   for (const [name, values] of Object.values(groupByName(headers))) {
-    res.setHeader(name, values.length === 1 ? values[0]! : values)
+    const before = isListHeader(name) ? [res.getHeader(name) ?? []].flat() : []
+    const all = [...before.map(String), ...values]
+    res.setHeader(name, all.length === 1 ? all[0]! : all)
   }
   const handedOver = new Promise<void>((resolve) => res.once('finish', resolve).once('close', resolve))
   res.end(body)

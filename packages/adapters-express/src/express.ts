@@ -95,6 +95,8 @@ export function createExpress(http: Http): KeelsonExpress {
 
     errors() {
       const unmatched: RequestHandler = (req, res, next) => {
+        // Express itself knows the methods of a path.
+        if (req.method === 'OPTIONS') return next()
         const x = exchangeOf(req, res)
         settle(next, () => x.send(http.problem(undefined, x)))
       }

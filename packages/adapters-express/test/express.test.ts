@@ -244,7 +244,7 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       const failed = await post(port, key, {}, { path: '/shops/7/orders' })
       expect(failed.status).toBe(500)
       expect(failed.json()).toMatchObject({ code: 'internal-error', status: 500, instance: '/shops/7/orders' })
-      expect(failed.body.toString()).not.toContain('db-7')
+      expect(failed.body.toString()).not.toContain('secret')
       expect(await left()).toEqual({ orders: 0, noted: 0, records: 0 })
       expect(logger.errors).toEqual([
         {
@@ -262,6 +262,43 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       fails = false
       const retried = await post(port, key, {}, { path: '/shops/7/orders' })
       expect([retried.status, retried.header('idempotent-replayed')]).toEqual([201, undefined])
+    })
+
+    it('adds to the lists that middleware has begun, and replaces nothing of them', async () => {
+      const port = await start((app, k) => {
+        app.use((_req, res, next) => {
+          res.append('Vary', 'Accept')
+          res.append('Set-Cookie', 'session=1')
+          next()
+        })
+        app.post(
+          '/orders',
+          k.transaction({}, async () =>
+            created(
+              {},
+              [],
+              [
+                ['Vary', 'Origin'],
+                ['Set-Cookie', 'theme=dark'],
+              ],
+            ),
+          ),
+        )
+      })
+      const response = await fetch(`http://127.0.0.1:${port}/orders`, { method: 'POST' })
+      expect(response.headers.get('vary')).toBe('Accept, Origin')
+      expect(response.headers.getSetCookie()).toEqual(['session=1', 'theme=dark'])
+    })
+
+    it("leaves Express's own answer to OPTIONS", async () => {
+      const port = await start((app, k) => {
+        app.post(
+          '/orders',
+          k.transaction({}, async () => created({})),
+        )
+      })
+      const response = await fetch(`http://127.0.0.1:${port}/orders`, { method: 'OPTIONS' })
+      expect([response.status, response.headers.get('allow')]).toEqual([200, 'POST'])
     })
 
     it('that is refused with 4xx is remembered without its rows', async () => {

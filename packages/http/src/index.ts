@@ -9,5 +9,6 @@ export { HttpProblem, isHttpProblem, problem, type ProblemDetails } from './prob
 export { HttpError, type HttpErrorCode } from './error.ts'
 export { parseIdempotencyKey } from './idempotency-key.ts'
 export { parseStringItem } from './string-item.ts'
+export { isListHeader } from './list-header.ts'
 export { bodyTap, type BodyTap } from './body-tap.ts'
 export { reply, responseCodec, uuidv7, type Codec, type Reply, type StoredResponse } from '@keelson/kernel'

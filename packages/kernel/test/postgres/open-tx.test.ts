@@ -109,9 +109,17 @@ test('Promise.all of many queries answers each its own rows, in order, without a
   expect(new Set(answers.map(({ rows }) => (rows[0] as { tx: string }).tx)).size).toBe(1)
 })
 
-test('a failure among them is the failure of the unit', async () => {
-  const failing = within((tx) => Promise.all(['select 1', 'select 1/0', 'select 2'].map((text) => tx.query(text))))
-  expect(await failure(failing)).toMatchObject({ code: '22012' })
+test('a failure among them is the failure of the unit, and its rollback waits for those under way', async () => {
+  const failing = within(async (tx) => {
+    await tx.query('savepoint mine')
+    await tx.query('select 1/0').catch(() => {})
+    await tx.query('rollback to savepoint mine')
+    void tx.query('select pg_sleep(0.05)')
+    throw new Error('meanwhile')
+  })
+  expect(await failure(failing)).toMatchObject({ message: 'meanwhile' })
+  const together = within((tx) => Promise.all(['select 1', 'select 1/0', 'select 2'].map((text) => tx.query(text))))
+  expect(await failure(together)).toMatchObject({ code: '22012' })
   expect(await world.committed()).toEqual(nothing)
 })
 
