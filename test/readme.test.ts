@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
-import { freePort } from '../tools/free-port.ts'
+import { freePort } from '../tools/servers/free-port.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')

@@ -11,10 +11,10 @@
  * its own with `startPostgres`.
  */
 import type { TestProject } from 'vitest/node'
-import { askPostgres } from './ask-postgres.ts'
-import { dockerAnswers, startComposed } from './compose.ts'
-import { startPostgres } from './postgres.ts'
-import { findOrInstallPostgres } from './postgres-programs.ts'
+import { askPostgres } from './servers/ask-postgres.ts'
+import { dockerAnswers, startComposed } from './servers/compose.ts'
+import { startPostgres } from './servers/postgres.ts'
+import { findOrInstallPostgres } from './servers/postgres-programs.ts'
 
 const SHARED_MAX_CONNECTIONS = 200
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
-import { startFaultProxy, type FaultProxy } from '../fault-proxy.ts'
+import { startFaultProxy, type FaultProxy } from '../faults/fault-proxy.ts'
 
 describe('in front of an echo', () => {
   let echo: Server

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
-import { startPgbouncer, type Pgbouncer } from '../pgbouncer.ts'
+import { startPgbouncer, type Pgbouncer } from '../servers/pgbouncer.ts'
 
 const CLIENTS = 12
 let pgbouncer: Pgbouncer

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { askPostgres } from '../ask-postgres.ts'
-import { startPostgres, type PostgresServer } from '../postgres.ts'
-import { alive } from '../process-table.ts'
+import { askPostgres } from '../servers/ask-postgres.ts'
+import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { alive } from '../servers/process-table.ts'
 
 let server: PostgresServer
 
@@ -89,9 +89,9 @@ it('tells why it did not start, from its log', async () => {
 
 it('ends with the process that started it, even when that is killed and the server frozen', async () => {
   const code = `
-    const { startPostgres } = await import(${JSON.stringify(new URL('../postgres.ts', import.meta.url).href)})
+    const { startPostgres } = await import(${JSON.stringify(new URL('../servers/postgres.ts', import.meta.url).href)})
     const server = await startPostgres()
-    const { askPostgres } = await import(${JSON.stringify(new URL('../ask-postgres.ts', import.meta.url).href)})
+    const { askPostgres } = await import(${JSON.stringify(new URL('../servers/ask-postgres.ts', import.meta.url).href)})
     const data = await askPostgres(server.url, 'show data_directory')
     server.freeze()
     console.log(JSON.stringify({ pid: server.pid, data }))`

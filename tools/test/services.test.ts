@@ -1,5 +1,5 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
-import { askPostgres } from '../ask-postgres.ts'
+import { askPostgres } from '../servers/ask-postgres.ts'
 import setup from '../services.ts'
 
 afterEach(() => void vi.unstubAllEnvs())

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startPostgres } from '../../../tools/postgres.ts'
+import { startPostgres } from '../../../tools/servers/postgres.ts'
 import { startNodeProcess } from './node-process.ts'
 
 let keys = 0

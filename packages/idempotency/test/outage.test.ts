@@ -2,9 +2,9 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
 import { context } from '@keelson/kernel'
 import { reply, unwrap, type Call } from '@keelson/idempotency'
-import { startFaultProxy, type FaultProxy } from '../../../tools/fault-proxy.ts'
-import { startPgbouncer } from '../../../tools/pgbouncer.ts'
-import { startPostgres, type PostgresServer } from '../../../tools/postgres.ts'
+import { startFaultProxy, type FaultProxy } from '../../../tools/faults/fault-proxy.ts'
+import { startPgbouncer } from '../../../tools/servers/pgbouncer.ts'
+import { startPostgres, type PostgresServer } from '../../../tools/servers/postgres.ts'
 import { openOrders, type Orders } from './orders.ts'
 
 /** Over `storeTimeout`, for a machine that is busy with other tests. */

@@ -1,6 +1,7 @@
 export { database } from './database.ts'
 export type { DatabaseLike, KnownDatabase, PgClientLike, PgPoolLike, PGliteLike } from './driver.ts'
-export { unit, type Isolation, type UnitEnd, type UnitOptions } from './unit.ts'
+export { unit, type UnitOptions } from './unit.ts'
+export type { Isolation, UnitEnd } from './unit-plan.ts'
 export { transact, type TransactOptions } from './transact.ts'
 export { effectContext, effectStatements, runAfterCommit, type EffectPlan, type EffectStatement } from './effects.ts'
 export { checkSchema, migrate, printMigrations, type Migratable, type Migration } from './migrate.ts'

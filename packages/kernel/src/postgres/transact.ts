@@ -8,7 +8,8 @@ import { isScope } from '../scope.ts'
 import type { Tx } from '../tx.ts'
 import type { DatabaseLike } from './driver.ts'
 import { effectContext, effectStatements, runAfterCommit } from './effects.ts'
-import { isolationOption, stallOption, unit, type Isolation } from './unit.ts'
+import type { Isolation } from './unit-plan.ts'
+import { isolationOption, stallOption, unit } from './unit.ts'
 
 /** What `transact` takes; all optional. */
 export interface TransactOptions {

@@ -10,7 +10,7 @@ import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
 import { closing, MARK_OPEN } from './still-open.ts'
 import { severalCommands, statementError } from './statement-error.ts'
-import type { UnitEnd, UnitPlan } from './unit.ts'
+import type { UnitEnd, UnitPlan } from './unit-plan.ts'
 
 /** Thrown through a driver's `transaction()` to make it roll back with a value. */
 class RolledBack<T> extends Error {

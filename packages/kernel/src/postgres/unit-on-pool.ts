@@ -12,7 +12,7 @@ import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
 import { closing, endedByWork, MARK_OPEN } from './still-open.ts'
 import { severalCommands, statementError } from './statement-error.ts'
-import type { Isolation, UnitEnd, UnitPlan } from './unit.ts'
+import type { Isolation, UnitEnd, UnitPlan } from './unit-plan.ts'
 
 /** A ROLLBACK that takes longer is left to the server: the connection is closed. */
 const ROLLBACK_MS = 5_000

@@ -5,18 +5,9 @@ import { checkOptions, opt, type Opt } from '../options.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { driverOf, type DatabaseLike } from './driver.ts'
 import { sqlState } from './sql-state.ts'
+import type { Isolation, UnitEnd, UnitPlan } from './unit-plan.ts'
 import { unitInCallback } from './unit-in-callback.ts'
 import { unitOnPool } from './unit-on-pool.ts'
-
-/** Transaction isolation of PostgreSQL; default the session's. */
-export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
-
-/** How a unit's work ends. */
-export type UnitEnd<T> =
-  /** `statements` and COMMIT leave in one flight. */
-  | { readonly end: 'commit'; readonly statements: readonly Statement[]; readonly value: T }
-  /** `value` is returned before ROLLBACK is answered. */
-  | { readonly end: 'rollback'; readonly value: T }
 
 /** What `unit` takes. */
 export interface UnitOptions<T> {
@@ -33,16 +24,6 @@ export interface UnitOptions<T> {
   readonly acquireTimeout?: Duration
   /** How long the server may take to connect and answer the opening flight, lock waits included; default 5 s. */
   readonly openTimeout?: Duration
-}
-
-/** A unit with its options read. */
-export interface UnitPlan<T> {
-  readonly open: readonly Statement[]
-  readonly work: UnitOptions<T>['work']
-  readonly isolation: Isolation | undefined
-  readonly stallMs: number
-  readonly acquireMs: number
-  readonly openMs: number
 }
 
 export const isolationOption: Opt<Isolation | undefined> = opt.custom(

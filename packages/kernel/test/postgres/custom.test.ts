@@ -2,7 +2,7 @@ import pg from 'pg'
 import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { database, transact, unit } from '../../src/postgres/index.ts'
 import type { Database, Tx } from '../../src/index.ts'
-import { startFaultProxy } from '../../../../tools/fault-proxy.ts'
+import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
 import { effect, failure, insertEffect, insertItem, nothing, openWorld, watchProcess } from './world.ts'
 
 watchProcess()
@@ -71,6 +71,24 @@ describe('COMMIT of an aborted transaction is never success', () => {
     expect(await failure(failing)).toMatchObject({ code: on === 'tx' ? '22012' : '25P02' })
     expect(await world.committed()).toEqual(nothing)
   })
+
+  test.each(['commit', 'commit; begin', 'rollback'])(
+    'a transaction ended by %j on raw is told so, and no effect happens',
+    async (text) => {
+      const failing = unit(db, {
+        open: [],
+        async work(tx) {
+          await (tx.raw as Tx).query(text)
+          return commit(1, 'a')
+        },
+      })
+      expect(await failure(failing)).toMatchObject({
+        code: 'INPUT_INVALID',
+        message: expect.stringContaining('ended the transaction'),
+      })
+      expect(await world.committed()).toEqual(nothing)
+    },
+  )
 
   test('an error behind a savepoint is the work’s own matter', async () => {
     await unit(db, {

@@ -206,6 +206,11 @@ test.each<[string, unknown, RegExp]>([
   ],
   ['a statement that is null', { kind: 'x.y', statements: () => [null] }, /a statement must be/],
   [
+    'a statement that would end the unit',
+    { kind: 'x.y', statements: () => [{ text: '/* x */ commit' }] },
+    /^effect 'x\.y': .*commit' would end the unit of work$/,
+  ],
+  [
     'values that are no array',
     { kind: 'x.y', statements: () => [{ text: 'a', values: { 1: 1 } }] },
     /a statement must be/,

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
 import { transact, unit } from '../../src/postgres/index.ts'
 import type { Tx } from '../../src/index.ts'
-import { startFaultProxy } from '../../../../tools/fault-proxy.ts'
+import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
 import { effect, failure, insertEffect, isQuiet, nothing, openWorld, watchProcess } from './world.ts'
 
 watchProcess()
@@ -199,6 +199,24 @@ describe('after the tail was sent: COMMIT_UNKNOWN, the work is not repeated', ()
     proxy.pass()
     expect(impatient.totalCount).toBe(0)
   })
+})
+
+test('query_timeout in the work: swallowed or not, nothing is committed behind it', async () => {
+  const impatient = world.openPool({ max: 1, query_timeout: 100 })
+  for (const swallows of [false, true]) {
+    const failing = unit(impatient, {
+      open: [],
+      async work(tx) {
+        const slow = tx.query(`insert into items(sku) select 'tea' from pg_sleep(0.3)`)
+        await (swallows ? slow.catch(() => {}) : slow)
+        return commit(1, 'a')
+      },
+    })
+    expect(await failure(failing)).toMatchObject(unavailable)
+    expect(impatient.totalCount).toBe(0)
+  }
+  await admin.query('select pg_sleep(0.3)')
+  expect(await world.committed()).toEqual(nothing)
 })
 
 test('query_timeout in the opening flight is STORE_UNAVAILABLE, and tried once', async () => {

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type pg from 'pg'
 import { unit } from '../../src/postgres/index.ts'
-import { startPostgres } from '../../../../tools/postgres.ts'
-import { startFaultProxy } from '../../../../tools/fault-proxy.ts'
+import { startPostgres } from '../../../../tools/servers/postgres.ts'
+import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
 import { failure, insertEffect, isQuiet, openWorld, watchProcess } from './world.ts'
 
 watchProcess()

@@ -1,6 +1,6 @@
 import { afterAll, expect, inject, test } from 'vitest'
 import { migrate, transact } from '../../src/postgres/index.ts'
-import { startPgbouncer } from '../../../../tools/pgbouncer.ts'
+import { startPgbouncer } from '../../../../tools/servers/pgbouncer.ts'
 import { effect, openWorld, watchProcess } from './world.ts'
 import pg from 'pg'
 

@@ -133,6 +133,17 @@ describe('COMMIT of an aborted transaction is never success', () => {
     expect(await committed()).toEqual(nothing)
   })
 
+  test('a transaction that was ended on the raw client is told so, and no effect happens', async () => {
+    const failing = within(async (tx) => {
+      await (tx.raw as { exec(text: string): Promise<unknown> }).exec('commit; begin')
+    })
+    expect(await failure(failing)).toMatchObject({
+      code: 'INPUT_INVALID',
+      message: expect.stringContaining('ended the transaction'),
+    })
+    expect(await committed()).toEqual(nothing)
+  })
+
   test('a tail that begins with ROLLBACK TO SAVEPOINT commits what was before', async () => {
     await unit(db, {
       open: [insertItem('kept'), { text: 'savepoint s' }],

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { database, unit } from '../../src/postgres/index.ts'
 import type { Tx } from '../../src/index.ts'
-import { startFaultProxy } from '../../../../tools/fault-proxy.ts'
+import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
 import { failure, insertEffect, insertItem, isQuiet, nothing, openWorld, watchProcess } from './world.ts'
 
 watchProcess()
@@ -217,11 +217,23 @@ describe('COMMIT of an aborted transaction is never success', () => {
     expect(await world.committed()).toEqual({ items: ['kept'], effects: ['a'] })
   })
 
-  test('a transaction that the work ended by itself is told so, not called a success', async () => {
+  test.each<[string, (tx: Tx) => Promise<unknown>]>([
+    ['a second command', (tx) => tx.query('select 1; commit')],
+    ['a second command that begins another', (tx) => tx.query('select 1; commit; begin')],
+    ['a chain', (tx) => tx.query('select 1; commit and chain')],
+    ['the raw client', (tx) => (tx.raw as Tx).query('rollback')],
+    [
+      'the raw client, as an ORM that opens its own',
+      async (tx) => {
+        await (tx.raw as Tx).query('commit')
+        await (tx.raw as Tx).query('begin')
+      },
+    ],
+  ])('a transaction that the work ended by %s is told so, and no effect happens', async (_, end) => {
     const failing = unit(single, {
       open: [],
       async work(tx) {
-        await tx.query('select 1; commit')
+        await end(tx)
         return commit(1, 'a')
       },
     })
@@ -229,7 +241,9 @@ describe('COMMIT of an aborted transaction is never success', () => {
       code: 'INPUT_INVALID',
       message: expect.stringContaining('ended the transaction by itself'),
     })
+    await isQuiet(single)
     expect(await world.committed()).toEqual(nothing)
+    expect(await unit(single, { open: [], work: async () => commit('again') })).toBe('again')
   })
 })
 
