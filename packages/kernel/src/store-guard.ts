@@ -48,7 +48,7 @@ export interface StoreGuard {
     openedAt?: number
     lastError?: string
   }
-  /** Ends the probing. Calls still pass. */
+  /** Ends the pinging. While the store is down, one caller at a time is then the probe. */
   close(): void
 }
 
@@ -199,7 +199,8 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
         return run()
       }
       const waitMs = nextProbeMs - clock.monotonic()
-      const mayProbe = ping === undefined && !probing && waitMs <= 0
+      // Nobody pings after close(): then callers probe, as without a ping.
+      const mayProbe = (ping === undefined || closed) && !probing && waitMs <= 0
       if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs))
       probing = true
       nextProbeMs = clock.monotonic() + probeEvery

@@ -159,6 +159,16 @@ describe('the caller has a deadline of its own', () => {
   })
 })
 
+test('after close() an open guard lets callers probe, since nobody pings any more', async () => {
+  const { clock, guard } = guarded({ ping: refused })
+  await outcome(guard.call(refused))
+  guard.close()
+  expect(await outcome(guard.call(async () => 1))).toEqual(unavailable('open'))
+  await clock.advance('1s')
+  expect(await guard.call(async () => 1)).toBe(1)
+  expect(guard.state).toBe('closed')
+})
+
 test('a call may bring its own time-out, longer or shorter', async () => {
   const { clock, guard } = guarded()
   const [short, long] = [outcome(guard.call(hangs, { timeout: 10 })), outcome(guard.call(hangs, { timeout: '10s' }))]
