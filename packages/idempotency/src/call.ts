@@ -1,6 +1,7 @@
-import { checkOptions, context, opt, type Duration } from '@keelson/kernel'
+import { checkOptions, context, opt, type Codec, type Duration } from '@keelson/kernel'
 import { IdempotencyError, optionFailure } from './error.ts'
 import { checkFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.ts'
+import { LEASE_LIMITS, RETAIN_LIMITS, WAIT_LIMITS, type CheckedOptions, type Guarantee } from './options.ts'
 import { checkRef, checkText, digestRef, digestSubject, type Ref, type RefDigest } from './ref.ts'
 
 /** One call of an operation. */
@@ -13,14 +14,30 @@ export interface Call extends Ref {
   readonly wait?: Duration
   /** How long to keep the answer, from completion; default the instance's. */
   readonly retain?: Duration
+  /** How long a lost owner holds the key, or how long a transaction may stand still; default the instance's. */
+  readonly lease?: Duration
+  /** Of `run()`; default the instance's. */
+  readonly guarantee?: Guarantee
   /** Ends the waiting for another call, never the work. */
   readonly signal?: AbortSignal
+  /** The person whom the answer speaks of, 1 to 128 characters; default the context's principal. Kept as a digest. */
+  readonly subject?: string
+}
+
+/** A call of `transaction()`. */
+export interface TransactionCall extends Call {
   /** Restarts after a serialization failure or a deadlock; default 2. */
   readonly retries?: number
   /** Accepts effects without `statements`: they are performed before the commit and may happen alone. */
   readonly bestEffort?: boolean
-  /** The person whom the answer speaks of, 1 to 128 characters; default the context's principal. Kept as a digest. */
-  readonly subject?: string
+}
+
+/** A call of `run()`. */
+export interface RunCall<T> extends Call {
+  /** The value as bytes for the store; default `jsonCodec`. */
+  readonly codec?: Codec<T>
+  /** Accepts effects that cannot be committed with the answer: they are performed before it is stored. */
+  readonly bestEffort?: boolean
 }
 
 /** A call as the core works on it. */
@@ -31,6 +48,8 @@ export interface CheckedCall {
   readonly fingerprint: Fingerprint | undefined
   readonly waitMs: number
   readonly retainMs: number
+  readonly leaseMs: number
+  readonly guarantee: Guarantee
   readonly retries: number
   readonly bestEffort: boolean
   readonly signal: AbortSignal | undefined
@@ -38,15 +57,22 @@ export interface CheckedCall {
 }
 
 const SPEC = {
-  wait: opt.duration(undefined, { max: '1h' }),
-  retain: opt.duration(undefined, { min: 1, max: '3650d' }),
+  wait: opt.duration(undefined, WAIT_LIMITS),
+  retain: opt.duration(undefined, RETAIN_LIMITS),
+  lease: opt.duration(undefined, LEASE_LIMITS),
+  guarantee: opt.custom<Guarantee>(
+    "'at-least-once' or 'at-most-once'",
+    (given) => given === 'at-least-once' || given === 'at-most-once',
+  ),
+  codec: opt.port<Codec<unknown>>(['encode', 'decode']),
   retries: opt.integer(2, { max: 100 }),
   bestEffort: opt.boolean(false),
 }
 
 /** A call's options, without what names the call. */
-function optionsOf({ wait, retain, retries, bestEffort }: Call): object {
-  return { wait, retain, retries, bestEffort }
+function optionsOf(call: TransactionCall & RunCall<unknown>): object {
+  const { wait, retain, lease, guarantee, codec, retries, bestEffort } = call
+  return { wait, retain, lease, guarantee, codec, retries, bestEffort }
 }
 
 /**
@@ -54,7 +80,10 @@ function optionsOf({ wait, retain, retries, bestEffort }: Call): object {
  * @throws IdempotencyError SCOPE_INVALID, OP_INVALID, KEY_INVALID, INPUT_INVALID, INPUT_NOT_HASHABLE,
  * FINGERPRINT_INVALID, OPTION_INVALID
  */
-export function checkCall(call: Call, defaults: { waitMs: number; retainMs: number }): CheckedCall {
+export function checkCall(
+  call: TransactionCall | RunCall<unknown>,
+  defaults: Pick<CheckedOptions, 'wait' | 'retain' | 'lease' | 'guarantee'>,
+): CheckedCall {
   if (typeof call !== 'object' || call === null) {
     throw new IdempotencyError('INPUT_INVALID', 'a call must be an object { scope, op, key, .. }')
   }
@@ -63,17 +92,19 @@ export function checkCall(call: Call, defaults: { waitMs: number; retainMs: numb
     throw new IdempotencyError('INPUT_INVALID', 'give "input" or "fingerprint", not both')
   }
   if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, 128)
-  const { wait, retain, retries, bestEffort } = checkOptions('call', optionsOf(call), SPEC, optionFailure)
+  const o = checkOptions('call', optionsOf(call), SPEC, optionFailure)
   const subject = call.subject ?? context.get()?.principal?.id
   return {
     ref: digestRef(call),
     scope: call.scope,
     op: call.op,
     fingerprint: fingerprintOfCall(call),
-    waitMs: Math.min(wait ?? defaults.waitMs, context.remaining()),
-    retainMs: retain ?? defaults.retainMs,
-    retries,
-    bestEffort,
+    waitMs: Math.min(o.wait ?? defaults.wait, context.remaining()),
+    retainMs: o.retain ?? defaults.retain,
+    leaseMs: o.lease ?? defaults.lease,
+    guarantee: o.guarantee ?? defaults.guarantee,
+    retries: o.retries,
+    bestEffort: o.bestEffort,
     signal: call.signal,
     subject: subject === undefined ? undefined : digestSubject(call.scope, subject),
   }

@@ -2,7 +2,7 @@ import type { StoreGuard, Tx } from '@keelson/kernel'
 import { IdempotencyError } from './error.ts'
 import type { CheckedOptions } from './options.ts'
 import type { RefDigest } from './ref.ts'
-import type { TransactionClaim, TransactionEnd, WithinResult } from './store.ts'
+import type { TransactionalStore, TransactionClaim, TransactionEnd, WithinResult } from './store.ts'
 
 /** Over what a store may take by its own deadlines. */
 const BACKSTOP_MS = 6_000
@@ -24,8 +24,8 @@ export interface Claiming {
   ): Promise<WithinResult<T> | { kind: 'full' }>
 }
 
-export function createClaiming(guard: StoreGuard, o: CheckedOptions): Claiming {
-  const { store, clock, storeTimeout } = o
+export function createClaiming(guard: StoreGuard, store: TransactionalStore, o: CheckedOptions): Claiming {
+  const { clock, storeTimeout } = o
   let blockedConnections = 0
 
   /** The guard watches the claim, not the work. */

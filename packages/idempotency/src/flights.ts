@@ -12,6 +12,8 @@ export interface Lead<T> {
 
 /** Duplicates of one process: one leads, the others wait for its outcome. */
 export interface Flights<T> {
+  /** How many wait now. */
+  readonly waiting: number
   /**
    * The lead, or what the leader's outcome means to this caller.
    * `untilMs` is an instant on the monotonic clock; `signal` ends the waiting.
@@ -76,6 +78,9 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
   }
 
   return {
+    get waiting() {
+      return waiting
+    },
     async join(key, { fingerprint, untilMs, signal }) {
       for (;;) {
         const flight = flights.get(key)

@@ -1,13 +1,76 @@
-import { createStoreGuard, type Reply, type StoredResponse, type Tx } from '@keelson/kernel'
+import {
+  checkOptions,
+  createStoreGuard,
+  opt,
+  traced,
+  type Codec,
+  type Component,
+  type Duration,
+  type Reply,
+  type Status,
+  type StoredResponse,
+  type Tx,
+} from '@keelson/kernel'
+import type { Call, RunCall, TransactionCall } from './call.ts'
 import { createClaiming } from './claiming.ts'
-import { IdempotencyError } from './error.ts'
+import { consume, type Consumed } from './consume.ts'
+import { IdempotencyError, optionFailure } from './error.ts'
+import type { Execution } from './execution.ts'
 import { createFlights } from './flights.ts'
-import { checkIdempotencyOptions, type IdempotencyOptions } from './options.ts'
+import { createGuardedStore } from './guarded-store.ts'
+import { jsonCodec } from './json-codec.ts'
+import { createIdempotencyMetrics, outcomeLabel } from './metrics.ts'
+import { checkIdempotencyOptions, isTransactional, type IdempotencyOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
-import { createTransaction, type Operation, type TransactionCall } from './transaction.ts'
+import { createOwed } from './owed.ts'
+import { checkRef, digestRef, type Ref } from './ref.ts'
+import { createRun } from './run.ts'
+import type { IdempotencyStore, RecordView, TransactionalStore } from './store.ts'
+import { createSweeper } from './sweeper.ts'
+import { createTransaction, type Operation } from './transaction.ts'
+import { wrap, type WrapOptions } from './wrap.ts'
 
-/** One committed effect per key. */
-export interface TransactionalIdempotency {
+/** One effect per key, for works that call the outside world. */
+export interface Idempotency extends Component {
+  /**
+   * Runs `work` once per key. The claim is committed first and renewed while the work runs; the value is stored before
+   * it is answered, and every repeat gets it: what the caller gets is `decode(encode(value))`.
+   *
+   * When `work` throws, 'at-least-once' releases the key, 'at-most-once' keeps it unknown (unless `x.notStarted`); the
+   * same error is rethrown. When an owner is lost, 'at-least-once' runs again after its lease with the next attempt,
+   * 'at-most-once' answers OUTCOME_UNKNOWN. A run that has lost its lease answers what the winner stored, or LEASE_LOST.
+   * A store that dies while the work runs costs `stored`, never the value.
+   *
+   * Rejects with what `work` threw, untouched; IdempotencyError for a call that cannot be read, and CLOSED.
+   */
+  run<T>(call: RunCall<T>, work: (x: Execution) => Promise<T>): Promise<Outcome<T>>
+  /** A function that runs once per key: `unwrap(run(..))`. */
+  wrap<A extends unknown[], T>(fn: (...args: A) => Promise<T>, o: WrapOptions<A>): (...args: A) => Promise<T>
+  /**
+   * One message of a queue. 'processed' and 'duplicate': acknowledge it; `busy`: come back after so many ms; `unknown`:
+   * put it aside. Rejects with what `work` threw, with KEY_REUSED (another message under the same key) and
+   * STORE_UNAVAILABLE: do not acknowledge.
+   */
+  consume(call: Call, work: (x: Execution) => Promise<void>): Promise<Consumed>
+  /** What the store knows of a key, without the answer; null for nothing. Rejects with STORE_UNAVAILABLE. */
+  find(ref: Ref): Promise<RecordView | null>
+  /**
+   * Ends an unknown or lapsed record: 'retry' lets the key run again, a value becomes its answer. False when the record
+   * is in another state. Rejects with STORE_UNAVAILABLE.
+   */
+  resolve(ref: Ref, as: 'retry' | { readonly value: unknown; readonly codec?: Codec<any> }): Promise<boolean>
+  /** Removes a record; false when there is none, or while its lease is alive. Rejects with STORE_UNAVAILABLE. */
+  forget(ref: Ref): Promise<boolean>
+  /** Begins to sweep expired records, about once a minute. */
+  start(): Promise<void>
+  /** Ends that, and waits at most `drain` (10 s) for works in flight and for what is owed to the store. */
+  stop(o?: { readonly drain?: Duration }): Promise<void>
+  /** One sweep, for at most `budget` (10 s). */
+  runOnce(o?: { readonly budget?: Duration }): Promise<{ readonly done: boolean }>
+}
+
+/** The same over a store that shares its database with the business rows. */
+export interface TransactionalIdempotency extends Idempotency {
   /**
    * Runs `work` once per key: claim, business rows, effects and answer are one commit. Every repeat gets the same
    * status, headers and bytes.
@@ -19,18 +82,28 @@ export interface TransactionalIdempotency {
    * and COMMIT_UNKNOWN; KernelError for effects that cannot be committed.
    */
   transaction(call: TransactionCall, work: (tx: Tx, op: Operation) => Promise<Reply>): Promise<Outcome<StoredResponse>>
-  /** Ends the probing of the store; later calls are refused with CLOSED. */
-  close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** The claims in flight are bounded by the pool's queue; the guard's own bound only ends what is beyond reason. */
 const MAX_PENDING = 10_000
 
+/** How often `stop` looks whether all is done. */
+const LOOK_MS = 20
+
+const STOP = { drain: opt.duration('10s') }
+const RUN_ONCE = { budget: opt.duration('10s') }
+const RESOLVE = {
+  value: opt.custom<unknown>('any value', () => true),
+  codec: opt.port<Codec<unknown>>(['encode', 'decode'], jsonCodec),
+}
+
 /**
- * Idempotent operations over a store.
+ * Idempotent operations over a store. With a {@link TransactionalStore} it has `transaction()` too.
  * @throws IdempotencyError OPTION_INVALID
  */
+export function createIdempotency<S extends IdempotencyStore>(
+  options: IdempotencyOptions<S>,
+): S extends TransactionalStore ? TransactionalIdempotency : Idempotency
 export function createIdempotency(options: IdempotencyOptions): TransactionalIdempotency {
   const o = checkIdempotencyOptions(options)
   const { store, clock, logger } = o
@@ -42,20 +115,138 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     clock,
     logger,
   })
-  const flights = createFlights<StoredResponse>(clock, o.maxWaiters)
-  const transaction = createTransaction(createClaiming(guard, o), flights, o)
+  const runFlights = createFlights<Uint8Array>(clock, o.maxWaiters)
+  const transactionFlights = createFlights<StoredResponse>(clock, o.maxWaiters)
+  const waiting = (): number => runFlights.waiting + transactionFlights.waiting
+  const metrics = createIdempotencyMetrics(waiting)
+  const guarded = createGuardedStore(guard, metrics, o)
+  const owed = createOwed(clock, logger)
+  const run = createRun({ guarded, flights: runFlights, owed, options: o })
+  const transaction = isTransactional(store)
+    ? createTransaction(createClaiming(guard, store, o), transactionFlights, o)
+    : undefined
+  const sweeper = createSweeper(guarded.sweep, (count) => metrics.swept.inc({}, count), clock, logger)
+  const works = new Map<object, number>()
   let closed = false
 
+  function checkOpen(): void {
+    if (closed) throw new IdempotencyError('CLOSED', 'this instance was closed')
+  }
+
+  /** A call with its numbers and its channel. */
+  async function counted<T>(
+    mode: 'run' | 'transaction',
+    op: unknown,
+    fn: () => Promise<Outcome<T>>,
+  ): Promise<Outcome<T>> {
+    checkOpen()
+    const details: { op: unknown; outcome?: string; operationId?: string } = { op }
+    return traced(
+      `idempotency:${mode}`,
+      () => details,
+      async () => {
+        try {
+          const outcome = await fn()
+          details.outcome = outcomeLabel(outcome)
+          if (outcome.ok) details.operationId = outcome.operationId
+          metrics.calls.inc({ mode, outcome: details.outcome })
+          return outcome
+        } catch (error) {
+          metrics.calls.inc({ mode, outcome: 'threw' })
+          throw error
+        }
+      },
+    )
+  }
+
+  /** A work, known to `inspect` and `stop` while it runs. */
+  function watched<A extends unknown[], T>(work: (...args: A) => Promise<T>): (...args: A) => Promise<T> {
+    return async (...args) => {
+      const token = {}
+      works.set(token, clock.monotonic())
+      metrics.inflight.set(works.size)
+      try {
+        return await work(...args)
+      } finally {
+        works.delete(token)
+        metrics.inflight.set(works.size)
+      }
+    }
+  }
+
+  const runCounted: Idempotency['run'] = (call, work) => counted('run', call?.op, () => run(call, watched(work)))
+
+  function refOf(ref: Ref): Uint8Array {
+    checkOpen()
+    checkRef(ref)
+    return digestRef(ref)
+  }
+
+  async function inspect(): Promise<Status> {
+    const { state, openedAt, lastError: message } = guard.stats()
+    const [oldest] = works.values()
+    const records = await Promise.resolve(store.counts?.()).catch(() => undefined)
+    return {
+      name: 'idempotency',
+      state: state === 'open' ? 'down' : owed.size > 0 ? 'degraded' : 'ok',
+      counts: { inflight: works.size, waiters: waiting(), owedSettles: owed.size, ...records },
+      ...(oldest === undefined ? {} : { oldestMs: clock.monotonic() - oldest }),
+      ...(openedAt === undefined
+        ? {}
+        : { lastError: { code: 'STORE_UNAVAILABLE', at: openedAt, message: message ?? '' } }),
+    }
+  }
+
+  async function idle(untilMs: number): Promise<void> {
+    while ((works.size > 0 || owed.size > 0) && clock.monotonic() < untilMs) await clock.sleep(LOOK_MS)
+  }
+
   async function close(): Promise<void> {
+    if (closed) return
     closed = true
+    await sweeper.stop()
     guard.close()
+    owed.close()
+    await store.close?.()
   }
 
   return {
+    run: async (call, work) => runCounted(call, work),
+    wrap: (fn, options) => wrap(runCounted, fn, options),
+    consume: async (call, work) => consume(runCounted, call, work),
     async transaction(call, work) {
-      if (closed) throw new IdempotencyError('CLOSED', 'this instance was closed')
-      return transaction(call, work)
+      if (transaction === undefined) {
+        checkOpen()
+        throw new IdempotencyError('STORE_NOT_TRANSACTIONAL', 'transaction() needs a store such as postgresStore')
+      }
+      return counted('transaction', call?.op, () => transaction(call, watched(work)))
     },
+    find: async (ref) => guarded.peek(refOf(ref)),
+    async resolve(ref, as) {
+      const digest = refOf(ref)
+      if (as === 'retry') return guarded.clear(digest, 'retry')
+      const { codec, value } = checkOptions('resolve', as, RESOLVE, optionFailure)
+      return guarded.clear(digest, { bytes: codec.encode(value) })
+    },
+    forget: async (ref) => guarded.clear(refOf(ref), 'forget'),
+    async start() {
+      checkOpen()
+      const warnings = await Promise.resolve(store.warnings?.()).catch(() => [])
+      for (const warning of warnings ?? []) logger.warn({}, warning)
+      sweeper.start()
+    },
+    async stop(options) {
+      const { drain } = checkOptions('stop', options, STOP, optionFailure)
+      await sweeper.stop()
+      await idle(clock.monotonic() + drain)
+    },
+    async runOnce(options) {
+      checkOpen()
+      const { budget } = checkOptions('runOnce', options, RUN_ONCE, optionFailure)
+      return { done: await sweeper.once(clock.monotonic() + budget) }
+    },
+    inspect,
+    metrics: metrics.families,
     close,
     [Symbol.asyncDispose]: close,
   }

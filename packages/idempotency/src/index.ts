@@ -1,10 +1,30 @@
-export { createIdempotency, type TransactionalIdempotency } from './idempotency.ts'
-export type { Operation, TransactionCall } from './transaction.ts'
-export type { IdempotencyOptions } from './options.ts'
-export type { Call } from './call.ts'
+export { createIdempotency, type Idempotency, type TransactionalIdempotency } from './idempotency.ts'
+export type { Operation } from './transaction.ts'
+export type { Checkpoint, Execution } from './execution.ts'
+export type { Consumed } from './consume.ts'
+export type { WrapOptions } from './wrap.ts'
+export type { Guarantee, IdempotencyOptions } from './options.ts'
+export type { Call, RunCall, TransactionCall } from './call.ts'
 export type { Ref, RefDigest } from './ref.ts'
 export { fingerprintOf, type Fingerprint } from './fingerprint.ts'
+export { jsonCodec } from './json-codec.ts'
 export { unwrap, type Executed, type Outcome, type RefusalCode, type Refused } from './outcome.ts'
 export { IdempotencyError, type IdempotencyErrorCode } from './error.ts'
-export type { Held, TransactionalStore, TransactionClaim, TransactionEnd, WithinResult } from './store.ts'
+export { memoryStore } from './memory.ts'
+export type {
+  Begin,
+  Claim,
+  Clearing,
+  Held,
+  IdempotencyStore,
+  Limit,
+  Own,
+  RecordView,
+  Settlement,
+  Trace,
+  TransactionalStore,
+  TransactionClaim,
+  TransactionEnd,
+  WithinResult,
+} from './store.ts'
 export { reply, responseCodec, type Codec, type Reply, type StoredResponse } from '@keelson/kernel'

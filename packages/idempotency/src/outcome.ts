@@ -20,7 +20,7 @@ export interface Executed<T> {
   readonly value: T
   /** True when this value was made by an earlier call. */
   readonly replayed: boolean
-  /** True when another call of this process was waited for. */
+  /** True when another call was waited for. */
   readonly waited: boolean
   /** True when a repeat will get this value. */
   readonly stored: boolean

@@ -1,5 +1,4 @@
 import {
-  context,
   endOf,
   isKeelsonError,
   isReply,
@@ -12,13 +11,14 @@ import {
   type Tx,
 } from '@keelson/kernel'
 import { effectContext, effectStatements, runAfterCommit } from '@keelson/kernel/postgres'
-import { checkCall, type Call, type CheckedCall } from './call.ts'
+import { checkCall, type CheckedCall, type TransactionCall } from './call.ts'
 import type { Claiming, UnslicedClaim } from './claiming.ts'
 import { IdempotencyError } from './error.ts'
 import type { Flights, Lead } from './flights.ts'
 import type { CheckedOptions } from './options.ts'
 import { refused, type Outcome } from './outcome.ts'
 import type { TransactionEnd, WithinResult } from './store.ts'
+import { traceOfContext } from './trace.ts'
 
 /** What the work may know of its operation. */
 export interface Operation {
@@ -29,9 +29,6 @@ export interface Operation {
   /** Aborts when the operation has ended: its transaction is closed. */
   readonly signal: AbortSignal
 }
-
-/** A call of `transaction()`. */
-export type TransactionCall = Call
 
 /** `transaction()` of an instance. */
 export type Transaction = (
@@ -76,7 +73,7 @@ export function createTransaction(
       }
     }
     try {
-      const claim = { ...claimOf(checked, operationId), stallMs: o.lease, retries: checked.retries }
+      const claim = { ...claimOf(checked, operationId), stallMs: checked.leaseMs, retries: checked.retries }
       const result = await claiming.within(checked.ref, claim, run, untilMs)
       if (result.kind === 'ran') await runAfterCommit(result.value.effects, ctx, { logger, clock })
       return outcomeOf(result, operationId)
@@ -96,7 +93,7 @@ export function createTransaction(
   }
 
   return async (call, work) => {
-    const checked = checkCall(call, { waitMs: o.wait, retainMs: o.retain })
+    const checked = checkCall(call, o)
     const untilMs = clock.monotonic() + checked.waitMs
     const key = Buffer.from(checked.ref).toString('latin1')
     const joined = await flights.join(key, { ...checked, untilMs })
@@ -118,7 +115,6 @@ function isShared(outcome: Outcome<StoredResponse> | undefined): boolean {
 }
 
 function claimOf(checked: CheckedCall, operationId: string): Omit<UnslicedClaim, 'stallMs' | 'retries'> {
-  const { correlationId, traceparent } = context.get() ?? {}
   return {
     operationId,
     scope: checked.scope,
@@ -126,10 +122,7 @@ function claimOf(checked: CheckedCall, operationId: string): Omit<UnslicedClaim,
     retainMs: checked.retainMs,
     ...(checked.fingerprint === undefined ? {} : { fingerprint: checked.fingerprint }),
     ...(checked.subject === undefined ? {} : { subject: checked.subject }),
-    trace: {
-      ...(correlationId === undefined ? {} : { correlationId }),
-      ...(traceparent === undefined ? {} : { traceparent }),
-    },
+    trace: traceOfContext(),
   }
 }
 
@@ -166,9 +159,9 @@ function outcomeOf(result: WithinResult<Ran> | { kind: 'full' }, operationId: st
       return { ok: true, ...run, value: value.response, stored, attempt, operationId }
     }
     case 'done': {
-      const { bytes, attempt, operationId: firstId, traceparent } = result
+      const { bytes, attempt, operationId: firstId, trace } = result
       const run = { kind: 'replayed', replayed: true, waited: false, stored: true } as const
-      const link = traceparent === undefined ? {} : { firstTraceparent: traceparent }
+      const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
       return { ok: true, ...run, value: responseCodec.decode(bytes), attempt, operationId: firstId, ...link }
     }
     case 'busy':

@@ -44,12 +44,25 @@ test.each([
     { kind: 'busy', leaseLeftMs: 50 },
   ],
   ['a lapsed lease: taken as the next attempt', record({ state: 'inflight' }), { kind: 'take', attempt: 4 }],
+  ['nothing: taken', undefined, { kind: 'take', attempt: 1 }],
+  [
+    'my own claim: mine again, lapsed or not',
+    record({ state: 'inflight', operationId: 'mine', leaseLeftMs: 50 }),
+    { kind: 'mine' },
+  ],
+  ['my own claim, but done: its answer', record({ operationId: 'mine' }), { kind: 'done' }],
 ])('%s', (_, held, answer) => {
-  expect(decideBegin(held, print(1))).toMatchObject(answer)
+  expect(decideBegin(held, { fingerprint: print(1), operationId: 'mine', onLapsed: 'take' })).toMatchObject(answer)
+})
+
+test('who only reports never takes a lapsed record, but an expired one', () => {
+  const reporter = { operationId: 'mine', onLapsed: 'report' } as const
+  expect(decideBegin(record({ state: 'inflight' }), reporter)).toEqual({ kind: 'lapsed', attempt: 3 })
+  expect(decideBegin(record({ state: 'inflight', expired: true }), reporter)).toEqual({ kind: 'take', attempt: 1 })
 })
 
 test('without a fingerprint nothing is compared', () => {
-  expect(decideBegin(record({}), undefined).kind).toBe('done')
+  expect(decideBegin(record({}), { onLapsed: 'take' }).kind).toBe('done')
   const { fingerprint: _, ...bare } = record({})
-  expect(decideBegin(bare, print(1)).kind).toBe('done')
+  expect(decideBegin(bare, { fingerprint: print(1), onLapsed: 'take' }).kind).toBe('done')
 })

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { carry, resumed } from './carried.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { Principal } from './effect.ts'
+import { isTraceparent } from './traceparent.ts'
 
 /** What is known of the request or job that runs: made by http, read by the cores, required by none. */
 export interface KeelsonContext {
@@ -24,15 +26,30 @@ const storage = (shared[KEY] ??= new AsyncLocalStorage<KeelsonContext>())
 /** The context of the running request or job, over one AsyncLocalStorage a process. */
 export const context: {
   get(): KeelsonContext | undefined
-  /** Runs `fn` with `values` over the outer context; the merged one is frozen. */
+  /**
+   * Runs `fn` with `values` over the outer context; the merged one is frozen. The nearer deadline counts, so work inside
+   * is never given more time than is left outside. An invalid `traceparent` or deadline is dropped as if it were not
+   * given, never repaired.
+   */
   run<T>(values: KeelsonContext, fn: () => T): T
   /** `fn` bound to the context of now, for callbacks that a pool or emitter calls later. */
   bind<F extends (...args: any[]) => any>(fn: F): F
   /** Ms left until the deadline: Infinity without one, never negative. */
   remaining(clock?: Clock): number
+  /**
+   * What a job takes along: correlation id, traceparent, tenant, and the principal as JSON. No deadline and no
+   * retryAttempt: they belong to this request.
+   */
+  carry(): Record<string, string>
+  /**
+   * In the worker: runs `fn` with what was carried instead of the context around it. Nothing of the outer one stays, so
+   * a job of one tenant never runs with the principal or the deadline of another. Invalid and unknown members are
+   * dropped; whatever came, `fn` runs.
+   */
+  resume<T>(carried: Readonly<Record<string, string>>, fn: () => T): T
 } = {
   get: () => storage.getStore(),
-  run: (values, fn) => storage.run(Object.freeze({ ...storage.getStore(), ...values }), fn),
+  run: (values, fn) => storage.run(merged(storage.getStore(), values), fn),
   bind<F extends (...args: any[]) => any>(fn: F): F {
     const kept = storage.getStore()
     // `this` passes through, so a bound method stays one.
@@ -44,4 +61,21 @@ export const context: {
     const deadline = storage.getStore()?.deadline
     return deadline === undefined ? Infinity : Math.max(0, deadline - clock.monotonic())
   },
+  carry: () => carry(storage.getStore() ?? {}),
+  resume: (carried, fn) => storage.run(Object.freeze(resumed(carried)), fn),
+}
+
+function merged(outer: KeelsonContext = {}, values: KeelsonContext): KeelsonContext {
+  const { deadline, traceparent, ...rest } = values
+  const nearest = Math.min(outer.deadline ?? Infinity, isInstant(deadline) ? deadline : Infinity)
+  return Object.freeze({
+    ...outer,
+    ...rest,
+    ...(isTraceparent(traceparent) ? { traceparent } : {}),
+    ...(nearest === Infinity ? {} : { deadline: nearest }),
+  })
+}
+
+function isInstant(value: unknown): value is number {
+  return typeof value === 'number' && !Number.isNaN(value)
 }

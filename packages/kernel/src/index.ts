@@ -15,3 +15,19 @@ export { checkOptions, opt, type Opt, type OptionFailure, type OptionSpec, type 
 export { isStoreFailure } from './store-failure.ts'
 export { createStoreGuard, type StoreGuard, type StoreGuardOptions, type StoreGuardState } from './store-guard.ts'
 export { endOf } from './end.ts'
+export {
+  createMetrics,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type HistogramOptions,
+  type LabelArgs,
+  type Labels,
+  type MetricFamily,
+  type Metrics,
+  type Sample,
+} from './metrics.ts'
+export { kernelMetrics } from './kernel-metrics.ts'
+export { traced } from './traced.ts'
+export type { Component, Status } from './component.ts'
+export { isTraceparent } from './traceparent.ts'

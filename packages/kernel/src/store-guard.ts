@@ -3,9 +3,11 @@ import { context } from './context.ts'
 import type { Duration } from './duration.ts'
 import { isKeelsonError } from './error.ts'
 import { KernelError } from './kernel-error.ts'
+import { storeCalls, storeOpen, type StoreOutcome } from './kernel-metrics.ts'
 import { silentLogger, type Logger } from './logger.ts'
 import { checkOptions, opt } from './options.ts'
 import { isStoreFailure as defaultStoreFailure } from './store-failure.ts'
+import { traced } from './traced.ts'
 
 /** What `createStoreGuard` takes. */
 export interface StoreGuardOptions {
@@ -52,6 +54,18 @@ export interface StoreGuard {
   close(): void
 }
 
+/** One call, or one ping. */
+interface Attempt<T> {
+  readonly limitMs: number
+  readonly late: ((value: T) => void) | undefined
+  /** The limit is the caller's own deadline: that it ran out says nothing of the store. */
+  readonly ownDeadline: boolean
+  readonly ended: Ended
+}
+
+/** Told once, when the caller has its answer. */
+type Ended = (outcome: StoreOutcome) => void
+
 const SPEC = {
   name: opt.required(opt.string()),
   timeout: opt.duration('250ms', { min: 1 }),
@@ -86,11 +100,21 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
   let openedAt: number | undefined
   let lastError: string | undefined
   const listeners = new Set<(state: StoreGuardState) => void>()
+  // Made once: counting a call makes nothing.
+  const counted: Record<StoreOutcome, { store: string; outcome: StoreOutcome }> = {
+    ok: { store: name, outcome: 'ok' },
+    failed: { store: name, outcome: 'failed' },
+    timeout: { store: name, outcome: 'timeout' },
+    rejected: { store: name, outcome: 'rejected' },
+    error: { store: name, outcome: 'error' },
+  }
+  storeOpen.add(0, { store: name })
 
   function change(to: StoreGuardState): void {
     if (state === to) return
     state = to
     openedAt = to === 'open' ? clock.now() : undefined
+    if (!closed) storeOpen.add(to === 'open' ? 1 : -1, { store: name })
     if (to === 'open') logger.warn({ store: name, lastError }, 'store guard opened')
     else logger.info({ store: name }, 'store guard closed')
     for (const listener of listeners) attempt('onChange', () => listener(to))
@@ -129,13 +153,14 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
 
   async function probe(ask: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
     probing = true
-    await limited(ask, timeout, undefined).catch(() => {})
+    await limited(ask, { limitMs: timeout, late: undefined, ownDeadline: false, ended() {} }).catch(() => {})
     probing = false
     if (state === 'open') scheduleProbe()
   }
 
-  function refuse(reason: 'open' | 'overload', retryAfter: number): KernelError {
+  function refuse(reason: 'open' | 'overload', retryAfter: number, ended: Ended): KernelError {
     counts.rejected++
+    ended('rejected')
     const why = reason === 'open' ? `is down (${lastError})` : `has ${pending} unanswered calls`
     return unavailable(name, why, reason, retryAfter)
   }
@@ -143,9 +168,7 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
   /** One call with its deadline; success and failure are noted. */
   async function limited<T>(
     fn: (signal: AbortSignal) => Promise<T>,
-    limitMs: number,
-    late: ((value: T) => void) | undefined,
-    ownDeadline = false,
+    { limitMs, late, ownDeadline, ended }: Attempt<T>,
   ): Promise<T> {
     const successesAtStart = successes
     const controller = new AbortController()
@@ -158,8 +181,8 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
         // From here on an answer is late: `fn` may answer as soon as it hears of the abort.
         told = true
         counts.timeouts++
+        ended('timeout')
         const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
-        // The caller's own deadline says nothing of the store.
         if (!ownDeadline) failed(error, successesAtStart)
         controller.abort(error)
         reject(error)
@@ -169,12 +192,15 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
       (value) => {
         pending--
         succeeded()
-        if (told && late !== undefined) attempt('late', () => late(value))
+        if (!told) ended('ok')
+        else if (late !== undefined) attempt('late', () => late(value))
       },
       (error: unknown) => {
         pending--
         if (told) return
-        if (isStoreFailure(error)) failed(error, successesAtStart)
+        const isFailure = isStoreFailure(error)
+        ended(isFailure ? 'failed' : 'error')
+        if (isFailure) failed(error, successesAtStart)
         // A driver's other error is the store's own answer, so it lives; an error of ours says nothing of it.
         else if (!isKeelsonError(error)) succeeded()
       },
@@ -186,29 +212,47 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
     }
   }
 
+  async function guarded<T>(
+    fn: (signal: AbortSignal) => Promise<T>,
+    o: { timeout?: Duration; late?: (value: T) => void },
+    ended: Ended,
+  ): Promise<T> {
+    const own = o.timeout === undefined ? timeout : checkOptions('call', o, CALL_SPEC).timeout!
+    const leftMs = context.remaining(clock)
+    const run = (): Promise<T> =>
+      limited(fn, { limitMs: Math.min(own, leftMs), late: o.late, ownDeadline: leftMs < own, ended })
+    if (state === 'closed') {
+      if (pending >= maxPending) throw refuse('overload', LEAST_RETRY_MS, ended)
+      return run()
+    }
+    const waitMs = nextProbeMs - clock.monotonic()
+    // Nobody pings after close(): then callers probe, as without a ping.
+    const mayProbe = (ping === undefined || closed) && !probing && waitMs <= 0
+    if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs), ended)
+    probing = true
+    nextProbeMs = clock.monotonic() + probeEvery
+    try {
+      return await run()
+    } finally {
+      probing = false
+    }
+  }
+
   return {
     get state() {
       return state
     },
-    async call(fn, o = {}) {
-      const own = o.timeout === undefined ? timeout : checkOptions('call', o, CALL_SPEC).timeout!
-      const leftMs = context.remaining(clock)
-      const run = (): ReturnType<typeof fn> => limited(fn, Math.min(own, leftMs), o.late, leftMs < own)
-      if (state === 'closed') {
-        if (pending >= maxPending) throw refuse('overload', LEAST_RETRY_MS)
-        return run()
+    call(fn, o = {}) {
+      let message: { readonly store: string; outcome?: StoreOutcome } | undefined
+      const ended: Ended = (outcome) => {
+        storeCalls.inc(counted[outcome])
+        if (message !== undefined) message.outcome = outcome
       }
-      const waitMs = nextProbeMs - clock.monotonic()
-      // Nobody pings after close(): then callers probe, as without a ping.
-      const mayProbe = (ping === undefined || closed) && !probing && waitMs <= 0
-      if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs))
-      probing = true
-      nextProbeMs = clock.monotonic() + probeEvery
-      try {
-        return await run()
-      } finally {
-        probing = false
-      }
+      return traced(
+        'kernel:store',
+        () => (message = { store: name }),
+        () => guarded(fn, o, ended),
+      )
     },
     onChange(listener) {
       listeners.add(listener)
@@ -222,6 +266,7 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
       ...(lastError === undefined ? {} : { lastError }),
     }),
     close() {
+      if (!closed && state === 'open') storeOpen.add(-1, { store: name })
       closed = true
       probeTimer?.cancel()
     },

@@ -3,6 +3,7 @@ import { context } from '../context.ts'
 import { ms, show, type Duration } from '../duration.ts'
 import type { Effect, EffectContext } from '../effect.ts'
 import { KernelError } from '../kernel-error.ts'
+import { afterCommitFailures } from '../kernel-metrics.ts'
 import { silentLogger, type Logger } from '../logger.ts'
 import type { Statement } from '../tx.ts'
 import { uuidv7 } from '../uuid.ts'
@@ -130,16 +131,22 @@ export async function runAfterCommit(
   const { timeout = '2s', logger = silentLogger, clock = systemClock } = o
   const hooks = effects.filter((effect) => effect.afterCommit !== undefined)
   if (hooks.length === 0) return
+  const waiting = new Set(hooks)
   const run = async (effect: Effect): Promise<void> => {
     try {
       await effect.afterCommit?.(ctx)
+      waiting.delete(effect)
     } catch (error) {
+      // One that is late was counted then.
+      if (waiting.delete(effect)) afterCommitFailures.inc({ kind: effect.kind })
       logger.warn({ err: error, kind: effect.kind, operationId: ctx.operationId }, 'afterCommit failed')
     }
   }
   await new Promise<void>((resolve) => {
     const timer = clock.timer(
       () => {
+        for (const { kind } of waiting) afterCommitFailures.inc({ kind })
+        waiting.clear()
         logger.warn({ operationId: ctx.operationId }, 'afterCommit hooks took too long and go on unawaited')
         resolve()
       },

@@ -4,6 +4,7 @@ import { isKeelsonError } from '../error.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { driverOf, type DatabaseLike } from './driver.ts'
+import { observed } from './observed.ts'
 import { sqlState } from './sql-state.ts'
 import type { Isolation, UnitEnd, UnitPlan } from './unit-plan.ts'
 import { unitInCallback } from './unit-in-callback.ts'
@@ -55,9 +56,14 @@ const SPEC = {
  */
 export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promise<T> {
   const checked = checkOptions('unit', options, SPEC)
+  let end: UnitEnd<T>['end'] = 'commit'
   const plan: UnitPlan<T> = {
     open: options.open,
-    work: options.work,
+    async work(tx, opened) {
+      const done = await options.work(tx, opened)
+      end = done.end
+      return done
+    },
     isolation: checked.isolation,
     stallMs: checked.stall,
     acquireMs: checked.acquireTimeout,
@@ -65,14 +71,16 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
   }
   const driver = driverOf(db)
   const once = (): Promise<T> => (driver.kind === 'pg' ? unitOnPool(driver.pool, plan) : unitInCallback(driver, plan))
-  for (let restart = 0; ; restart++) {
-    try {
-      return await once()
-    } catch (error) {
-      if (restart >= checked.retries || !isSerializationFailure(error)) throw error
-      await systemClock.sleep(5 + Math.random() * 45)
+  return observed(async (message) => {
+    for (let restarts = 0; ; message.restarts = ++restarts) {
+      try {
+        return { value: await once(), end }
+      } catch (error) {
+        if (restarts >= checked.retries || !isSerializationFailure(error)) throw error
+        await systemClock.sleep(5 + Math.random() * 45)
+      }
     }
-  }
+  })
 }
 
 /**

@@ -1,0 +1,92 @@
+import { context, isKeelsonError, isStoreFailure, traced, type Statement, type StoreGuard } from '@keelson/kernel'
+import { IdempotencyError } from './error.ts'
+import type { IdempotencyMetrics } from './metrics.ts'
+import { isTransactional, type CheckedOptions } from './options.ts'
+import type { RefDigest } from './ref.ts'
+import type { Begin, Claim, Clearing, Own, RecordView, Settlement } from './store.ts'
+
+/** A store that queues for a connection keeps its own deadlines; what the guard adds is only a backstop. */
+const BACKSTOP_MS = 6_000
+
+/** The store behind its guard: each call ends in time, and a call whose reply was lost is repeated once. */
+export interface GuardedStore {
+  /** Within the caller's deadline. `late` gets a claim that was won after its caller was told no. */
+  begin(ref: RefDigest, claim: Claim, late: (begin: Begin) => void): Promise<Begin>
+  /** Outside of the caller's deadline, as `touch` and the others: they end what has begun. */
+  settle(
+    ref: RefDigest,
+    own: Own,
+    as: Settlement,
+    retainMs: number,
+    statements: readonly Statement[],
+  ): Promise<'ok' | 'lost'>
+  touch(ref: RefDigest, own: Own, leaseMs: number, checkpoint?: Uint8Array): Promise<'ok' | 'lost'>
+  peek(ref: RefDigest): Promise<RecordView | null>
+  clear(ref: RefDigest, how: Clearing): Promise<boolean>
+  sweep(limit: number): Promise<number>
+}
+
+export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetrics, o: CheckedOptions): GuardedStore {
+  const { store, clock, storeTimeout } = o
+  const limit = { answerMs: storeTimeout }
+  const timeout = isTransactional(store) ? storeTimeout + BACKSTOP_MS : storeTimeout
+  // Whoever creates the instance has no request's deadline: what must still be said of a run has none either.
+  const outside = context.bind(<T>(fn: () => Promise<T>) => fn())
+
+  async function timed<T>(call: string, ask: () => Promise<T>, late?: (value: T) => void): Promise<T> {
+    const startMs = clock.monotonic()
+    try {
+      return await guard.call((signal) => twice(ask, signal), { timeout, ...(late === undefined ? {} : { late }) })
+    } catch (error) {
+      throw isStoreFailure(error) && !isKeelsonError(error) ? refusedBy(error) : error
+    } finally {
+      metrics.storeSeconds.observe((clock.monotonic() - startMs) / 1000, { call })
+    }
+  }
+
+  return {
+    begin: (ref, claim, late) =>
+      traced(
+        'idempotency:begin',
+        () => ({ op: claim.op }),
+        () => timed('begin', () => store.begin(ref, claim, limit), late),
+      ),
+    settle: (ref, own, as, retainMs, statements) =>
+      traced(
+        'idempotency:settle',
+        () => ({ as: as.kind }),
+        () =>
+          outside(() =>
+            timed('settle', () =>
+              isTransactional(store)
+                ? store.settle(ref, own, as, retainMs, statements, limit)
+                : store.settle(ref, own, as, retainMs),
+            ),
+          ),
+      ),
+    touch: (ref, own, leaseMs, checkpoint) =>
+      outside(() => timed('touch', () => store.touch(ref, own, leaseMs, checkpoint, limit))),
+    peek: (ref) => outside(() => timed('peek', () => store.peek(ref, limit))),
+    clear: (ref, how) => outside(() => timed('clear', () => store.clear(ref, how, limit))),
+    sweep: async (count) => (await outside(() => timed('sweep', async () => store.sweep?.(count)))) ?? 0,
+  }
+}
+
+/** A driver's own words for a server that cannot serve. */
+function refusedBy(cause: unknown): IdempotencyError {
+  return new IdempotencyError('STORE_UNAVAILABLE', `idempotency store: ${(cause as Error).message}`, {
+    cause,
+    retryAfter: 1_000,
+    details: { reason: 'refused' },
+  })
+}
+
+/** A connection that was lost may have lost a reply only: the store recognises a repeat. */
+async function twice<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (signal.aborted || !isStoreFailure(error)) throw error
+    return ask()
+  }
+}

@@ -1,0 +1,86 @@
+import type { Clock } from '@keelson/kernel'
+import { IdempotencyError } from './error.ts'
+
+/** A claim that is renewed while its work runs. */
+export interface Lease {
+  /** Aborts with LEASE_LOST when the claim is another's, or can be: it was not renewed in time. */
+  readonly signal: AbortSignal
+  /** True once the store has said that the claim is another's. */
+  readonly lost: boolean
+  /** When it ends unless it is renewed; monotonic. */
+  readonly endsMs: number
+  /** Renews now. Rejects with LEASE_LOST, or with what the store rejects with. */
+  renew(checkpoint?: Uint8Array): Promise<void>
+  /** Ends the renewing. */
+  stop(): void
+}
+
+/** After a failed renewal the next one comes sooner. */
+const RETRIES_PER_LEASE = 10
+
+/**
+ * Renews a claim every third of its lease. `sentMs` is when the claim was asked for: the lease began no earlier.
+ * `touch` asks the store.
+ */
+export function keepLease(
+  clock: Clock,
+  leaseMs: number,
+  sentMs: number,
+  touch: (checkpoint?: Uint8Array) => Promise<'ok' | 'lost'>,
+): Lease {
+  const controller = new AbortController()
+  let endsMs = sentMs + leaseMs
+  let lost = false
+  let stopped = false
+  let nextRenewal: { cancel(): void } | undefined
+  let end: { cancel(): void } | undefined
+
+  function lapse(): void {
+    const leftMs = endsMs - clock.monotonic()
+    if (leftMs > 0) end = clock.timer(lapse, leftMs)
+    else abort()
+  }
+
+  function abort(): void {
+    controller.abort(new IdempotencyError('LEASE_LOST', 'the lease of this run ended; another caller may run it'))
+  }
+
+  async function renew(checkpoint?: Uint8Array): Promise<void> {
+    const askedMs = clock.monotonic()
+    const answer = await touch(checkpoint)
+    if (answer === 'lost') {
+      lost = true
+      if (!stopped) abort()
+      throw new IdempotencyError('LEASE_LOST', 'another caller has taken this key over')
+    }
+    endsMs = Math.max(endsMs, askedMs + leaseMs)
+  }
+
+  function schedule(inMs: number): void {
+    if (stopped || lost) return
+    nextRenewal = clock.timer(() => {
+      renew().then(
+        () => schedule(leaseMs / 3),
+        () => schedule(leaseMs / RETRIES_PER_LEASE),
+      )
+    }, inMs)
+  }
+
+  schedule(Math.max(0, leaseMs / 3 - (clock.monotonic() - sentMs)))
+  lapse()
+  return {
+    signal: controller.signal,
+    get lost() {
+      return lost
+    },
+    get endsMs() {
+      return endsMs
+    },
+    renew,
+    stop() {
+      stopped = true
+      nextRenewal?.cancel()
+      end?.cancel()
+    },
+  }
+}

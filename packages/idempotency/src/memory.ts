@@ -1,0 +1,257 @@
+import { checkOptions, KernelError, opt, systemClock, type Clock } from '@keelson/kernel'
+import { decideBegin } from './decide-begin.ts'
+import { optionFailure } from './error.ts'
+import { createExpiryHeap } from './expiry-heap.ts'
+import type { Fingerprint } from './fingerprint.ts'
+import { operationIdOf } from './nonce.ts'
+import type { RefDigest } from './ref.ts'
+import type { Claim, IdempotencyStore, Own, RecordView, Trace } from './store.ts'
+
+const SPEC = {
+  maxRecords: opt.integer(100_000, { min: 1 }),
+  clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
+}
+
+/** Texts, where they can be: a typed array of 16 bytes takes over 100. */
+interface MemoryRecord {
+  state: RecordView['state']
+  nonce: string
+  fence: bigint
+  attempt: number
+  alg: Fingerprint['alg'] | undefined
+  digest: string
+  leaseEndsMs: number
+  expiresMs: number
+  beganMs: number
+  answer: Uint8Array | undefined
+  checkpoint: Uint8Array | undefined
+  trace: Trace | undefined
+  op: string | undefined
+}
+
+/**
+ * Records of one process: for tests, development and single-node applications. They end with the process. With
+ * `maxRecords` (100,000) unexpired records a new claim is refused with STORE_UNAVAILABLE.
+ * @throws IdempotencyError OPTION_INVALID
+ */
+export function memoryStore(
+  options: { readonly maxRecords?: number; readonly clock?: Clock } = {},
+): IdempotencyStore & { readonly transactional: false } {
+  const { maxRecords, clock } = checkOptions('memoryStore', options, SPEC, optionFailure)
+  const records = new Map<string, MemoryRecord>()
+  const expiries = createExpiryHeap()
+  const waiters = new Map<string, Set<() => void>>()
+  let lastFence = 0n
+
+  function live(key: string): MemoryRecord | undefined {
+    const record = records.get(key)
+    return record === undefined || record.expiresMs <= clock.monotonic() ? undefined : record
+  }
+
+  /** Removes at most `limit` expired records. */
+  function expire(limit: number): number {
+    const nowMs = clock.monotonic()
+    let removed = 0
+    while (removed < limit) {
+      const key = expiries.popDue(nowMs)
+      if (key === undefined) break
+      const record = records.get(key)
+      if (record === undefined) continue
+      // It was renewed since: its turn comes again.
+      if (record.expiresMs > nowMs) expiries.push(record.expiresMs, key)
+      else {
+        records.delete(key)
+        removed++
+      }
+    }
+    return removed
+  }
+
+  /** Records that were released leave their entries behind; they must not outnumber the living. */
+  function compact(): void {
+    if (expiries.size < 2 * records.size + 1_000) return
+    expiries.clear()
+    for (const [key, { expiresMs }] of records) expiries.push(expiresMs, key)
+  }
+
+  function take(key: string, claim: Claim, attempt: number, before: MemoryRecord | undefined): MemoryRecord {
+    const nowMs = clock.monotonic()
+    const { fingerprint, trace, op } = claim
+    const record: MemoryRecord = {
+      state: 'inflight',
+      nonce: text(claim.nonce),
+      fence: ++lastFence,
+      attempt,
+      alg: fingerprint?.alg,
+      digest: fingerprint === undefined ? '' : text(fingerprint.digest),
+      leaseEndsMs: nowMs + claim.leaseMs,
+      expiresMs: nowMs + Math.max(claim.retainMs, claim.leaseMs),
+      beganMs: nowMs,
+      answer: undefined,
+      checkpoint: before?.checkpoint,
+      trace,
+      op,
+    }
+    records.set(key, record)
+    expiries.push(record.expiresMs, key)
+    compact()
+    return record
+  }
+
+  function ownedBy(key: string, own: Own): MemoryRecord | undefined {
+    const record = live(key)
+    return record !== undefined && record.nonce === text(own.nonce) && record.fence === own.fence ? record : undefined
+  }
+
+  function wake(key: string): void {
+    const woken = waiters.get(key)
+    waiters.delete(key)
+    for (const resolve of woken ?? []) resolve()
+  }
+
+  return {
+    transactional: false,
+
+    async begin(ref, claim) {
+      const key = text(ref)
+      const held = live(key)
+      const decided = decideBegin(
+        held === undefined ? undefined : { ...describe(held, clock.monotonic()), expired: false },
+        { ...claim, operationId: operationIdOf(claim.nonce) },
+      )
+      switch (decided.kind) {
+        case 'mine': {
+          held!.leaseEndsMs = clock.monotonic() + claim.leaseMs
+          return yours(held!)
+        }
+        case 'take': {
+          expire(2)
+          if (!records.has(key) && records.size >= maxRecords && expire(1) === 0) throw full(maxRecords)
+          return yours(take(key, claim, decided.attempt, held))
+        }
+        default:
+          return decided
+      }
+    },
+
+    async settle(ref, own, as, retainMs) {
+      const key = text(ref)
+      const record = ownedBy(key, own)
+      if (record === undefined) return 'lost'
+      if (record.state !== 'inflight') return record.state === as.kind ? 'ok' : 'lost'
+      if (as.kind === 'release') records.delete(key)
+      else {
+        record.state = as.kind
+        record.answer = as.kind === 'done' ? new Uint8Array(as.bytes) : undefined
+        record.checkpoint = undefined
+        record.expiresMs = clock.monotonic() + retainMs
+      }
+      wake(key)
+      return 'ok'
+    },
+
+    async touch(ref, own, leaseMs, checkpoint) {
+      const record = ownedBy(text(ref), own)
+      if (record?.state !== 'inflight') return 'lost'
+      record.leaseEndsMs = clock.monotonic() + leaseMs
+      record.expiresMs = Math.max(record.expiresMs, record.leaseEndsMs)
+      if (checkpoint !== undefined) record.checkpoint = new Uint8Array(checkpoint)
+      return 'ok'
+    },
+
+    async peek(ref) {
+      const record = live(text(ref))
+      if (record === undefined) return null
+      const nowMs = clock.monotonic()
+      return {
+        state: record.state,
+        attempt: record.attempt,
+        ageMs: nowMs - record.beganMs,
+        ...(record.state === 'inflight' ? { leaseLeftMs: Math.max(0, record.leaseEndsMs - nowMs) } : {}),
+        expiresInMs: record.expiresMs - nowMs,
+        bytes: record.answer?.length ?? 0,
+        operationId: operationIdOf(bytes(record.nonce)),
+        ...(record.op === undefined ? {} : { op: record.op }),
+      }
+    },
+
+    async clear(ref, how) {
+      const key = text(ref)
+      const record = live(key)
+      if (record === undefined) return false
+      const alive = record.state === 'inflight' && record.leaseEndsMs > clock.monotonic()
+      const ended = record.state === 'done' || record.state === 'tombstone'
+      if (alive || (how !== 'forget' && ended)) return false
+      if (typeof how === 'string') records.delete(key)
+      else {
+        record.state = 'done'
+        record.answer = new Uint8Array(how.bytes)
+        record.checkpoint = undefined
+        record.fence = ++lastFence // a late settle of the old owner changes nothing
+      }
+      wake(key)
+      return true
+    },
+
+    wait(ref, signal) {
+      const key = text(ref)
+      return new Promise((resolve) => {
+        const waiting = waiters.get(key) ?? new Set()
+        waiters.set(key, waiting)
+        const done = (): void => {
+          waiting.delete(done)
+          if (waiting.size === 0 && waiters.get(key) === waiting) waiters.delete(key)
+          signal.removeEventListener('abort', done)
+          resolve()
+        }
+        waiting.add(done)
+        signal.addEventListener('abort', done, { once: true })
+        if (signal.aborted) done()
+      })
+    },
+
+    async sweep(limit) {
+      return expire(limit)
+    },
+
+    async counts() {
+      const counts: Partial<Record<RecordView['state'], number>> = {}
+      for (const { state } of records.values()) counts[state] = (counts[state] ?? 0) + 1
+      return counts
+    },
+
+    async health() {},
+  }
+}
+
+function describe(record: MemoryRecord, nowMs: number) {
+  return {
+    state: record.state,
+    ...(record.alg === undefined ? {} : { fingerprint: { alg: record.alg, digest: bytes(record.digest) } }),
+    operationId: operationIdOf(bytes(record.nonce)),
+    attempt: record.attempt,
+    leaseLeftMs: Math.max(0, record.leaseEndsMs - nowMs),
+    // A copy: whoever is answered must not change what is stored.
+    ...(record.answer === undefined ? {} : { answer: new Uint8Array(record.answer) }),
+    ...(record.trace === undefined ? {} : { trace: record.trace }),
+  }
+}
+
+function yours({ fence, attempt, checkpoint }: MemoryRecord) {
+  return { kind: 'yours', fence, attempt, ...(checkpoint === undefined ? {} : { checkpoint }) } as const
+}
+
+function full(maxRecords: number): KernelError {
+  return new KernelError('STORE_UNAVAILABLE', `memoryStore holds ${maxRecords} records that have not expired`, {
+    retryAfter: 1_000,
+    details: { reason: 'overload' },
+  })
+}
+
+function text(given: RefDigest): string {
+  return Buffer.from(given.buffer, given.byteOffset, given.byteLength).toString('latin1')
+}
+
+function bytes(given: string): Uint8Array {
+  return Buffer.from(given, 'latin1')
+}

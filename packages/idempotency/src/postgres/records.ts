@@ -1,0 +1,175 @@
+import { KernelError, type QueryResult, type Statement } from '@keelson/kernel'
+import { unit, type KnownDatabase } from '@keelson/kernel/postgres'
+import { operationIdOf } from '../nonce.ts'
+import type { Begin, Limit, RecordView, TransactionalStore } from '../store.ts'
+import type { RowClaim, RowClaiming } from './claiming.ts'
+import { isLockTimeout, underLockTimeout } from './lock-timeout.ts'
+import { answerSql, countsSql, forgetSql, peekSql, retrySql, sweepSql } from './operator.sql.ts'
+import { endSql, ownEndSql, releaseSql, touchSql } from './own.sql.ts'
+
+/** Without a caller's limit. */
+const ANSWER_MS = 5_000
+/** An open transaction holds the row: what a caller of `begin` is told. */
+const BUSY_MS = 1_000
+
+/** Claims that are committed before their work runs. */
+export function createRecords(
+  target: KnownDatabase,
+  schema: string,
+  claiming: RowClaiming,
+): Omit<TransactionalStore, 'transactional' | 'within' | 'health'> {
+  const sql = {
+    end: endSql(schema),
+    release: releaseSql(schema),
+    ownEnd: ownEndSql(schema),
+    touch: touchSql(schema),
+    peek: peekSql(schema),
+    forget: forgetSql(schema),
+    retry: retrySql(schema),
+    answer: answerSql(schema),
+    sweep: sweepSql(schema),
+    counts: countsSql(schema),
+  }
+
+  /** What bounds a transaction of ours: it never waits for anybody's work. */
+  function limits({ answerMs }: Limit = { answerMs: ANSWER_MS }) {
+    return { openTimeout: answerMs, stall: answerMs, lockMs: answerMs / 2, isolation: 'read committed' as const }
+  }
+
+  /** Statements in one transaction of two flights; the answer of the last one that changes or reads. */
+  async function ask(statement: Statement, limit: Limit | undefined): Promise<QueryResult> {
+    const { lockMs, ...o } = limits(limit)
+    const open = underLockTimeout(target.kind, lockMs, [statement])
+    try {
+      return await unit<QueryResult>(target, {
+        ...o,
+        open,
+        work: async (_, opened) => ({ end: 'commit', statements: [], value: opened[open.indexOf(statement)]! }),
+      })
+    } catch (error) {
+      throw lockedAsUnavailable(error)
+    }
+  }
+
+  return {
+    async begin(ref, claim, limit) {
+      const { lockMs, ...o } = limits(limit)
+      const row: RowClaim = {
+        ...claim,
+        state: 'inflight',
+        operationId: operationIdOf(claim.nonce),
+        scope: claim.scope ?? '',
+        op: claim.op ?? '',
+        retainMs: Math.max(claim.retainMs, claim.leaseMs),
+        lockMs,
+      }
+      try {
+        return await unit<Begin>(target, {
+          ...o,
+          open: claiming.opening(ref, row),
+          async work(tx, opened) {
+            const found = await claiming.read(tx, opened, ref, row)
+            if (found.kind !== 'yours') return { end: 'rollback', value: found }
+            const { fence, attempt, checkpoint } = found.record
+            const renewal = { text: sql.touch, values: [ref, claim.nonce, String(fence), claim.leaseMs, null] }
+            return {
+              end: 'commit',
+              statements: found.repeated ? [renewal] : [],
+              value: { kind: 'yours', fence, attempt, ...(checkpoint === undefined ? {} : { checkpoint }) },
+            }
+          },
+        })
+      } catch (error) {
+        if (isLockTimeout(error)) return { kind: 'busy', leaseLeftMs: BUSY_MS }
+        throw error
+      }
+    },
+
+    async settle(ref, own, as, retainMs, statements = [], limit = undefined) {
+      const { lockMs, ...o } = limits(limit)
+      const owner = [ref, own.nonce, String(own.fence)]
+      const end: Statement =
+        as.kind === 'release'
+          ? { text: sql.release, values: owner }
+          : { text: sql.end, values: [...owner, as.kind, as.kind === 'done' ? as.bytes : null, retainMs] }
+      const open = [...underLockTimeout(target.kind, lockMs, [end]), { text: sql.ownEnd, values: owner }]
+      try {
+        return await unit<'ok' | 'lost'>(target, {
+          ...o,
+          open,
+          async work(_, opened) {
+            if (opened[open.indexOf(end)]!.rows.length > 0) return { end: 'commit', statements, value: 'ok' }
+            const { state } = (opened.at(-1)!.rows[0] ?? {}) as { state?: RecordView['state'] }
+            return { end: 'rollback', value: state === as.kind ? 'ok' : 'lost' }
+          },
+        })
+      } catch (error) {
+        throw lockedAsUnavailable(error)
+      }
+    },
+
+    async touch(ref, own, leaseMs, checkpoint, limit) {
+      const values = [ref, own.nonce, String(own.fence), leaseMs, checkpoint ?? null]
+      const { rows } = await ask({ text: sql.touch, values }, limit)
+      return rows.length > 0 ? 'ok' : 'lost'
+    },
+
+    async peek(ref, limit) {
+      const { rows } = await ask({ text: sql.peek, values: [ref] }, limit)
+      const row = rows[0] as PeekRow | undefined
+      if (row === undefined) return null
+      return {
+        state: row.state,
+        attempt: row.attempt,
+        ageMs: row.age_ms,
+        ...(row.state === 'inflight' ? { leaseLeftMs: row.lease_left_ms ?? 0 } : {}),
+        expiresInMs: row.expires_in_ms,
+        bytes: row.bytes,
+        operationId: row.operation_id,
+        ...(row.op === '' ? {} : { op: row.op }),
+      }
+    },
+
+    async clear(ref, how, limit) {
+      const statement =
+        how === 'forget'
+          ? { text: sql.forget, values: [ref] }
+          : how === 'retry'
+            ? { text: sql.retry, values: [ref] }
+            : { text: sql.answer, values: [ref, how.bytes] }
+      const { rows } = await ask(statement, limit)
+      return rows.length > 0
+    },
+
+    async sweep(limit) {
+      const { rows } = await ask({ text: sql.sweep, values: [limit] }, undefined)
+      return (rows[0] as { count: number }).count
+    },
+
+    async counts() {
+      const { rows } = await ask({ text: sql.counts, values: [] }, undefined)
+      return Object.fromEntries((rows as { state: string; count: number }[]).map(({ state, count }) => [state, count]))
+    },
+  }
+}
+
+interface PeekRow {
+  state: RecordView['state']
+  attempt: number
+  operation_id: string
+  op: string
+  age_ms: number
+  lease_left_ms: number | null
+  expires_in_ms: number
+  bytes: number
+}
+
+/** Whoever holds the row lets it go: the same call succeeds later, and the server is well. */
+function lockedAsUnavailable(error: unknown): unknown {
+  if (!isLockTimeout(error)) return error
+  return new KernelError('STORE_UNAVAILABLE', 'another transaction holds the record', {
+    cause: error,
+    retryAfter: 100,
+    details: { reason: 'overload' },
+  })
+}

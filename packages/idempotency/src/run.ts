@@ -1,0 +1,303 @@
+import {
+  isKeelsonError,
+  uuidv7,
+  type Codec,
+  type Effect,
+  type EffectContext,
+  type KeelsonError,
+  type Statement,
+} from '@keelson/kernel'
+import { effectContext, runAfterCommit } from '@keelson/kernel/postgres'
+import { checkCall, type CheckedCall, type RunCall } from './call.ts'
+import { createRunClaims } from './claim-run.ts'
+import { createExecution, type Execution, type RunningExecution } from './execution.ts'
+import type { Flights } from './flights.ts'
+import type { GuardedStore } from './guarded-store.ts'
+import { jsonCodec } from './json-codec.ts'
+import { keepLease, type Lease } from './lease.ts'
+import { nonceOf } from './nonce.ts'
+import { isTransactional, type CheckedOptions } from './options.ts'
+import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
+import type { Owed } from './owed.ts'
+import type { Begin, Claim, Held, Own, Settlement } from './store.ts'
+import { traceOfContext } from './trace.ts'
+
+/** `run()` of an instance. */
+export type Run = <T>(call: RunCall<T>, work: (x: Execution) => Promise<T>) => Promise<Outcome<T>>
+
+/** What a run is made with. */
+export interface RunParts {
+  readonly guarded: GuardedStore
+  /** What duplicates of this process share: the answer's bytes. */
+  readonly flights: Flights<Uint8Array>
+  readonly owed: Owed
+  readonly options: CheckedOptions
+}
+
+/** A leader's outcome, and its bytes for those who waited: undefined when each must see for itself. */
+interface Led<T> {
+  readonly outcome: Outcome<T>
+  readonly shared: Outcome<Uint8Array> | undefined
+}
+
+/** One call on its way: what was asked for, and under which name it claims. */
+interface Attempt<T> {
+  readonly checked: CheckedCall
+  readonly claim: Claim
+  readonly ctx: EffectContext
+  readonly codec: Codec<T>
+  readonly work: (x: Execution) => Promise<T>
+  readonly untilMs: number
+}
+
+/** The claim is committed first, then the work runs under its lease, then the answer is stored under its fence. */
+export function createRun({ guarded, flights, owed, options: o }: RunParts): Run {
+  const { store, clock, logger } = o
+  const claims = createRunClaims(guarded, store, clock)
+
+  async function lead<T>(attempt: Attempt<T>, claimed: () => void): Promise<Led<T>> {
+    const { checked, claim, codec, untilMs } = attempt
+    let won: Awaited<ReturnType<typeof claims.claim>>
+    try {
+      const late = (begin: Begin): void => giveBack(attempt, begin)
+      won = await claims.claim(checked.ref, claim, { untilMs, signal: checked.signal, late })
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+      const { reason } = (error.details ?? {}) as { reason?: unknown }
+      // Nothing was asked of a store whose guard is open.
+      if (reason !== 'open' && reason !== 'overload') oweRelease(attempt)
+      // Too many callers are no outage: they would run all at once.
+      if (o.onStoreDown === 'run-unprotected' && reason !== 'overload') return unprotected(attempt)
+      return together(refused('STORE_UNAVAILABLE', { retryAfter: error.retryAfter ?? 1_000, cause: error }))
+    }
+    const { begin, waited } = won
+    if (begin.kind !== 'yours') return answered(begin, codec, waited)
+    claimed()
+    return execute(attempt, { ...won, begin })
+  }
+
+  async function execute<T>(
+    attempt: Attempt<T>,
+    { begin, sentMs, waited }: { begin: Extract<Begin, { kind: 'yours' }>; sentMs: number; waited: boolean },
+  ): Promise<Led<T>> {
+    const { checked, claim, ctx, codec } = attempt
+    const own: Own = { nonce: claim.nonce, fence: begin.fence }
+    if (begin.attempt > 1) logger.warn({ op: checked.op, attempt: begin.attempt }, 'an owner was lost: taken over')
+    const lease = keepLease(clock, checked.leaseMs, sentMs, (checkpoint) =>
+      guarded.touch(checked.ref, own, checked.leaseMs, checkpoint),
+    )
+    const running = createExecution({
+      ...executionParts(attempt),
+      attempt: begin.attempt,
+      fence: begin.fence,
+      checkpoint: begin.checkpoint,
+      lease,
+    })
+    let value: T
+    let statements: readonly Statement[]
+    let effects: readonly Effect[]
+    try {
+      value = await attempt.work(running.x)
+      const end = running.end()
+      for (const effect of end.perform) await effect.perform?.(ctx)
+      ;({ statements, effects } = end)
+    } catch (error) {
+      lease.stop()
+      return failed(attempt, own, running, lease, error)
+    }
+    lease.stop()
+    const encoded = encode(value, codec)
+    const as: Settlement = encoded.kept ? { kind: 'done', bytes: encoded.bytes! } : { kind: 'tombstone' }
+    const outcome = (stored: boolean): Led<T> => {
+      const run = { kind: 'executed', replayed: false, waited, attempt: begin.attempt } as const
+      const shared = { ok: true, ...run, stored, operationId: ctx.operationId } as const
+      return {
+        outcome: { ...shared, value: encoded.value },
+        shared: encoded.bytes === undefined ? undefined : { ...shared, value: encoded.bytes },
+      }
+    }
+    try {
+      const settled = await guarded.settle(checked.ref, own, as, checked.retainMs, statements)
+      if (settled === 'lost') return await winnersAnswer(attempt)
+    } catch (error) {
+      if (!isUnavailable(error)) return failed(attempt, own, running, lease, error)
+      // The work is done, and that is what its caller hears.
+      const settle = (): Promise<unknown> => guarded.settle(checked.ref, own, as, checked.retainMs, statements)
+      owed.add(`the end of ${checked.op}`, lease.endsMs, settle)
+      return outcome(false)
+    }
+    await runAfterCommit(effects, ctx, { logger, clock })
+    return outcome(as.kind === 'done')
+  }
+
+  /** The work threw: the key is free again, or nobody knows how far it came. */
+  async function failed<T>(
+    attempt: Attempt<T>,
+    own: Own,
+    running: RunningExecution,
+    lease: Lease,
+    error: unknown,
+  ): Promise<Led<T>> {
+    const { checked } = attempt
+    const known = checked.guarantee === 'at-least-once' || running.isNotStarted(error)
+    const as: Settlement = { kind: known ? 'release' : 'unknown' }
+    const settle = (): Promise<'ok' | 'lost'> => guarded.settle(checked.ref, own, as, checked.retainMs, [])
+    const settled = await settle().catch(() => owed.add(`the failure of ${checked.op}`, lease.endsMs, settle))
+    // The work ended because its lease had: that is no failure of its own.
+    if (settled === 'lost' && isAbort(error, lease.signal)) return winnersAnswer(attempt)
+    throw error
+  }
+
+  /** The lease was lost: our own value must not be told, the winner's is. */
+  async function winnersAnswer<T>(attempt: Attempt<T>): Promise<Led<T>> {
+    const { checked, claim, codec } = attempt
+    logger.warn({ op: checked.op }, 'the lease of a run was lost: its answer is not used')
+    const lost: Led<T> = { outcome: refused('LEASE_LOST', { retryAfter: 1_000 }), shared: undefined }
+    const look: Claim = { ...claim, nonce: nonceOf(uuidv7(clock)), onLapsed: 'report' }
+    const release = (begin: Begin): void => giveBack({ ...attempt, claim: look }, begin)
+    try {
+      const untilMs = clock.monotonic() + checked.waitMs
+      const { begin } = await claims.claim(checked.ref, look, { untilMs, signal: checked.signal, late: release })
+      if (begin.kind === 'done') return answered(begin, codec, true)
+      release(begin)
+      return lost
+    } catch (error) {
+      if (isUnavailable(error)) return lost
+      throw error
+    }
+  }
+
+  /** Nobody else is kept from running the same, and nothing is stored. */
+  async function unprotected<T>(attempt: Attempt<T>): Promise<Led<T>> {
+    const { ctx, checked } = attempt
+    logger.warn({ op: checked.op }, 'run unprotected: the idempotency store is down')
+    const parts = { ...executionParts(attempt), transactional: false }
+    const { x, end } = createExecution({ ...parts, attempt: 1, fence: 0n, checkpoint: undefined, lease: undefined })
+    const value = await attempt.work(x)
+    const { perform, effects } = end()
+    for (const effect of perform) await effect.perform?.(ctx)
+    await runAfterCommit(effects, ctx, { logger, clock })
+    const encoded = encode(value, attempt.codec)
+    const run = { ok: true, kind: 'unprotected', replayed: false, waited: false, stored: false, attempt: 1 } as const
+    const shared = { ...run, operationId: ctx.operationId }
+    return {
+      outcome: { ...shared, value: encoded.value },
+      shared: encoded.bytes === undefined ? undefined : { ...shared, value: encoded.bytes },
+    }
+  }
+
+  function executionParts<T>({ checked, ctx }: Attempt<T>) {
+    return {
+      ctx,
+      leaseMs: checked.leaseMs,
+      maxBytes: o.maxStoredBytes,
+      bestEffort: checked.bestEffort,
+      transactional: isTransactional(store),
+    }
+  }
+
+  /** What the caller gets is what a repeat will get. What has no bytes is told once, and never run again. */
+  function encode<T>(value: T, codec: Codec<T>): { value: T; bytes: Uint8Array | undefined; kept: boolean } {
+    try {
+      const bytes: unknown = codec.encode(value)
+      if (!(bytes instanceof Uint8Array)) throw new TypeError('encode() must answer a Uint8Array')
+      return { value: codec.decode(bytes), bytes, kept: bytes.length <= o.maxStoredBytes }
+    } catch (error) {
+      logger.warn({ err: error }, 'an answer cannot be stored: its key will not run again')
+      return { value, bytes: undefined, kept: false }
+    }
+  }
+
+  /** A claim that nobody wants any more. */
+  function giveBack<T>({ checked, claim }: Attempt<T>, begin: Begin): void {
+    if (begin.kind !== 'yours') return
+    const own = { nonce: claim.nonce, fence: begin.fence }
+    const release = (): Promise<unknown> => guarded.settle(checked.ref, own, { kind: 'release' }, checked.retainMs, [])
+    release().catch(() => owed.add(`a late claim of ${checked.op}`, clock.monotonic() + checked.leaseMs, release))
+  }
+
+  /** The store may have claimed and its reply may have been lost: claiming again finds it, and gives it back. */
+  function oweRelease<T>(attempt: Attempt<T>): void {
+    const { checked, claim } = attempt
+    const again: Claim = { ...claim, onLapsed: 'report' }
+    owed.add(`a claim of ${checked.op}`, clock.monotonic() + checked.leaseMs, async () => {
+      const begin = await guarded.begin(checked.ref, again, (late) => giveBack(attempt, late))
+      giveBack(attempt, begin)
+    })
+  }
+
+  async function begun<T>(call: RunCall<T>, work: (x: Execution) => Promise<T>): Promise<Outcome<T>> {
+    const checked = checkCall(call, o)
+    const codec = call.codec ?? (jsonCodec as Codec<T>)
+    const untilMs = clock.monotonic() + checked.waitMs
+    const joined = await flights.join(Buffer.from(checked.ref).toString('latin1'), { ...checked, untilMs })
+    if ('outcome' in joined) {
+      return joined.outcome.ok ? decoded(joined.outcome, codec) : joined.outcome
+    }
+    let led: Led<T> | undefined
+    try {
+      const ctx = effectContext({ scope: checked.scope, op: checked.op, clock })
+      led = await lead({ checked, claim: claimOf(checked, ctx.operationId), ctx, codec, work, untilMs }, () =>
+        joined.lead.claimed(),
+      )
+      return led.outcome
+    } finally {
+      joined.lead.end(led?.shared)
+    }
+  }
+  return begun
+}
+
+function claimOf(checked: CheckedCall, operationId: string): Claim {
+  const { fingerprint, subject, leaseMs, retainMs, guarantee, scope, op } = checked
+  return {
+    nonce: nonceOf(operationId),
+    leaseMs,
+    retainMs,
+    onLapsed: guarantee === 'at-least-once' ? 'take' : 'report',
+    scope,
+    op,
+    trace: traceOfContext(),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(subject === undefined ? {} : { subject }),
+  }
+}
+
+/** What a record that is not ours means to the caller. */
+function answered<T>(held: Held, codec: Codec<T>, waited: boolean): Led<T> {
+  switch (held.kind) {
+    case 'done': {
+      const { bytes, attempt, operationId, trace } = held
+      const run = { kind: 'replayed', replayed: true, waited, stored: true, attempt, operationId } as const
+      const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
+      const shared = { ok: true, ...run, ...link, value: bytes } as const
+      return { outcome: decoded(shared, codec), shared }
+    }
+    case 'busy':
+      return { outcome: refused('KEY_IN_USE', { retryAfter: held.leaseLeftMs }), shared: undefined }
+    case 'mismatch':
+      return together(refused('KEY_REUSED'))
+    case 'tombstone':
+      return together(refused('ANSWER_NOT_RETAINED'))
+    case 'unknown':
+    case 'lapsed':
+      return together(refused('OUTCOME_UNKNOWN'))
+  }
+}
+
+function together(refusal: Refused): { outcome: Refused; shared: Refused } {
+  return { outcome: refusal, shared: refusal }
+}
+
+function decoded<T>(outcome: Executed<Uint8Array>, codec: Codec<T>): Executed<T> {
+  return { ...outcome, value: codec.decode(outcome.value) }
+}
+
+function isUnavailable(error: unknown): error is KeelsonError {
+  return isKeelsonError(error, 'STORE_UNAVAILABLE') || isKeelsonError(error, 'COMMIT_UNKNOWN')
+}
+
+/** The signal's reason, or what a client made of it. */
+function isAbort(error: unknown, { aborted, reason }: AbortSignal): boolean {
+  return aborted && (error === reason || (error as { name?: unknown } | null)?.name === 'AbortError')
+}

@@ -1,0 +1,59 @@
+import type { ClusterNode } from './cluster.ts'
+import { sendToMaster } from './cluster.ts'
+import { clusterListener } from './cluster-listener.ts'
+import type { RedisDriver } from './driver.ts'
+import { ioredisListener } from './ioredis-listener.ts'
+import { sendByIoredis, type IoredisLike } from './ioredis.ts'
+
+/** What is used of an ioredis Cluster beside what a Redis has. */
+interface Cluster extends IoredisLike {
+  /** `host:port` of the master, then of its replicas, by slot. */
+  readonly slots: readonly (readonly string[])[]
+  nodes(role: 'master' | 'all'): IoredisLike[]
+  eval(...args: any): Promise<unknown>
+}
+
+/**
+ * An ioredis Cluster. Commands go to a node's own connection, because the Cluster's would read from replicas when
+ * `scaleReads` says so, and would not follow MOVED for a flight in which WAIT has succeeded.
+ */
+export function ioredisClusterDriver(client: IoredisLike): RedisDriver {
+  const cluster = client as Cluster
+  const find = (address: string | undefined): ClusterNode | undefined => {
+    const node = cluster.nodes('all').find(({ options }) => `${options.host}:${options.port}` === address)
+    return node === undefined ? undefined : nodeOf(node)
+  }
+  const view = {
+    master: async (slot: number | null) => (slot === null ? anyOf(cluster) : find(cluster.slots[slot]?.[0])),
+    at: async (address: string) => find(address),
+    // A script that does nothing counts as a write, so it leads to the master.
+    learn: (key: string | null) => cluster.eval('return 0', key === null ? 0 : 1, ...(key === null ? [] : [key])),
+  }
+  return {
+    client: 'ioredis',
+    cluster: true,
+    sharded: 'ssubscribe' in cluster,
+    send: (key, commands) => sendToMaster(view, key, commands),
+    listen: async (events, signal) => clusterListener(view, events, signal),
+    async duplicate() {
+      const copy = cluster.duplicate([], { lazyConnect: true })
+      copy.on('error', () => {}) // its commands hear of it
+      await copy.connect()
+      return { driver: ioredisClusterDriver(copy), close: async () => copy.disconnect() }
+    },
+  }
+}
+
+function anyOf(cluster: Cluster): ClusterNode | undefined {
+  const masters = cluster.nodes('master')
+  const node = masters[Math.floor(Math.random() * masters.length)]
+  return node === undefined ? undefined : nodeOf(node)
+}
+
+function nodeOf(node: IoredisLike): ClusterNode {
+  return {
+    id: node,
+    send: (commands) => sendByIoredis(node, commands),
+    listen: (events, signal) => ioredisListener(node, events, signal),
+  }
+}
