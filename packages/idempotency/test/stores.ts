@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { PGlite } from '@electric-sql/pglite'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { memoryStore, type Claim, type Fingerprint, type IdempotencyStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
+import { redisStore } from '@keelson/idempotency/redis'
 import { migrate } from '@keelson/kernel/postgres'
 
 /** A store on its real server, with nothing of another test in it. */
@@ -14,6 +16,17 @@ export interface OpenStore extends AsyncDisposable {
 /** Every store that this package has. */
 export const stores: Record<string, () => Promise<OpenStore>> = {
   memory: async () => ({ store: memoryStore(), async [Symbol.asyncDispose]() {} }),
+  Redis: async () => {
+    const client = new Redis(inject('redisUrl'))
+    const store = redisStore(client, { prefix: `store_${randomBytes(6).toString('hex')}` })
+    return {
+      store,
+      async [Symbol.asyncDispose]() {
+        await store.close?.()
+        client.disconnect()
+      },
+    }
+  },
   PGlite: async () => {
     const db = new PGlite()
     const store = postgresStore(db)

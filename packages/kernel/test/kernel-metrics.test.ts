@@ -101,7 +101,7 @@ test('who listens to keelson:kernel:store hears of each call, its store and its 
     error: ({ outcome, error }: { outcome?: string; error?: unknown }) => void heard.push(['error', outcome, error]),
   }
   tracing.subscribe(subscribers)
-  onTestFinished(() => void tracing.unsubscribe(subscribers))
+  onTestFinished(() => tracing.unsubscribe(subscribers))
   const { guard } = guarded('heard')
   expect(await guard.call(async () => 5)).toBe(5)
   const error = await ended(guard.call(refused))

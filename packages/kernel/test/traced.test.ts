@@ -23,7 +23,7 @@ function listen(name: string): { heard: Heard[]; messages: unknown[] } {
   }
   const tracing = tracingChannel<unknown, object>(name)
   tracing.subscribe(subscribers)
-  onTestFinished(() => void tracing.unsubscribe(subscribers))
+  onTestFinished(() => tracing.unsubscribe(subscribers))
   return { heard, messages }
 }
 

@@ -4,18 +4,28 @@ import pg from 'pg'
 import { expectTypeOf, test } from 'vitest'
 import {
   checkOptions,
+  context,
+  createMetrics,
+  kernelMetrics,
   ms,
   opt,
   reply,
+  traced,
+  type Component,
+  type Counter,
   type Database,
   type Duration,
   type Effect,
+  type KeelsonContext,
   type KernelErrorCode,
+  type MetricFamily,
   type QueryResult,
   type Reply,
+  type Status,
   type Tx,
 } from '../src/index.ts'
 import { transact, unit, type DatabaseLike } from '../src/postgres/index.ts'
+import { collect, text, type PromRegisterLike } from '../src/prometheus/index.ts'
 
 declare const db: DatabaseLike
 declare const effect: Effect
@@ -144,4 +154,88 @@ test('checked options have the types of their specification', () => {
 test('codes are a closed set', () => {
   expectTypeOf<'COMMIT_UNKNOWN'>().toExtend<KernelErrorCode>()
   expectTypeOf<'COMMIT_LOST'>().not.toExtend<KernelErrorCode>()
+})
+
+test('a metric is never touched without its declared labels', () => {
+  const { counter, gauge, histogram } = createMetrics('x')
+  compiled(() => {
+    const reads = counter('reads', 'Reads.', ['cache', 'outcome'])
+    expectTypeOf(reads).toEqualTypeOf<Counter<'cache' | 'outcome'>>()
+    reads.inc({ cache: 'users', outcome: 'hit' })
+    reads.inc({ cache: 'users', outcome: 'hit' }, 2)
+    // @ts-expect-error labels are missing
+    reads.inc()
+    // @ts-expect-error one label is missing
+    reads.inc({ cache: 'users' })
+    // @ts-expect-error an unknown label
+    reads.inc({ cache: 'users', outcome: 'hit', key: 'k' })
+    // @ts-expect-error a label is text
+    reads.inc({ cache: 'users', outcome: 404 })
+
+    const evictions = counter('evictions', 'Evictions.')
+    evictions.inc()
+    evictions.inc({}, 2)
+    // @ts-expect-error no label was declared
+    evictions.inc({ cache: 'users' })
+    // @ts-expect-error labels come first
+    evictions.inc(2)
+
+    const lag = gauge('lag', 'Lag.', ['log'])
+    lag.set(1, { log: 'a' })
+    lag.read(() => 1, { log: 'a' })
+    // @ts-expect-error labels are missing
+    lag.set(1)
+    // @ts-expect-error a gauge is a number
+    lag.read(() => 'much', { log: 'a' })
+    // @ts-expect-error a reading is known at once
+    lag.read(async () => 1, { log: 'a' })
+
+    const took = histogram('took', 'Time.', { unit: 'seconds' })
+    took.observe(1)
+    // @ts-expect-error no label was declared
+    took.observe(1, { end: 'commit' })
+    histogram('took', 'Time.', { unit: 'seconds', labels: ['end'] }).observe(1, { end: 'commit' })
+    // @ts-expect-error Prometheus counts seconds
+    histogram('took', 'Time.', { unit: 'ms' })
+    // @ts-expect-error a histogram has a unit
+    histogram('took', 'Time.')
+  })
+})
+
+test('traced answers what its operation answers', () => {
+  const about = () => ({ store: 'redis' })
+  const read = async () => 5
+  compiled(() => {
+    expectTypeOf(traced('cache:read', about, read)).toEqualTypeOf<Promise<number>>()
+    // @ts-expect-error package and operation
+    void traced('read', about, read)
+    // @ts-expect-error an operation takes time
+    void traced('cache:read', about, () => 5)
+    // @ts-expect-error details are an object
+    void traced('cache:read', () => 'redis', read)
+  })
+})
+
+test('a component may say more than the contract, and is a source of metrics', () => {
+  interface Cache extends Component {
+    inspect(): Promise<Status & { readonly entries: number }>
+  }
+  expectTypeOf<Cache>().toExtend<Component>()
+  compiled(() => {
+    const cache = {} as Cache
+    expectTypeOf(text(kernelMetrics, cache)).toBeString()
+    expectTypeOf(collect({} as PromRegisterLike, kernelMetrics, cache)).toEqualTypeOf<() => void>()
+    expectTypeOf(cache.metrics()).toEqualTypeOf<MetricFamily[]>()
+    // @ts-expect-error a component, not its metrics
+    text(cache.metrics())
+  })
+})
+
+test('what is carried is text', () => {
+  expectTypeOf(context.carry).returns.toEqualTypeOf<Record<string, string>>()
+  compiled(() => {
+    expectTypeOf(context.resume({ tenant: 'm1' }, context.get)).toEqualTypeOf<KeelsonContext | undefined>()
+    // @ts-expect-error a principal is carried as JSON
+    context.resume({ principal: { id: 'u1' } }, () => {})
+  })
 })

@@ -2,7 +2,7 @@ import type { Script } from './script.ts'
 
 /**
  * What a server answers, the same from every client and protocol: text of any kind is a Buffer, also OK and a score;
- * false is 0 and true 1; a map is a flat array of keys and values. An integer beyond 2^53 has lost its last digits:
+ * false is 0 and true 1; a map is a flat array of keys and values. An integer beyond 9e15 may have lost its last digits:
  * let the script answer it as text.
  */
 export type RedisReply = Buffer | number | null | RedisReply[]

@@ -94,7 +94,7 @@ test('who listens to keelson:kernel:unit hears how each ended, after how many re
   const hear = (event: string) => (message: object) => void heard.push([event, { ...message }])
   const subscribers = { start: hear('start'), end() {}, asyncStart() {}, asyncEnd: hear('asyncEnd'), error() {} }
   tracing.subscribe(subscribers)
-  onTestFinished(() => void tracing.unsubscribe(subscribers))
+  onTestFinished(() => tracing.unsubscribe(subscribers))
   let runs = 0
   const value = await transact(pool, async (tx) => {
     if (++runs === 1) await tx.query(`do $$ begin raise exception 'again' using errcode = '40001'; end $$`)

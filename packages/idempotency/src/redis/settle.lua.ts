@@ -1,0 +1,20 @@
+import { defineScript, type Script } from '@keelson/kernel/redis'
+import { recordLua } from './record.lua.ts'
+
+/** Ends a run, only for whoever has its nonce and its fence, and wakes who waits. A repeat changes nothing. 1 round trip.
+ *  KEYS record. ARGV nonce, fence, state (0: as if it had never been), answer, retain ms, channel, ref.
+ *  Returns 1 when it is ended so, 0 when it is not ours. */
+export const settleScript: Script = defineScript(`${recordLua}
+local state = tonumber(ARGV[3])
+local r = get_own(KEYS[1], ARGV[1], ARGV[2])
+if not r then return 0 end
+if r.state ~= 0 then return r.state == state and 1 or 0 end
+if state == 0 then
+  redis.call('DEL', KEYS[1])
+else
+  r.state, r.payload, r.lease_end = state, ARGV[4], 0
+  redis.call('SET', KEYS[1], pack_record(r), 'PX', ARGV[5])
+end
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 1
+`)
