@@ -15,7 +15,10 @@ describe.each(Object.keys(stores))('%s', (name) => {
   })
   afterAll(() => opened[Symbol.asyncDispose]())
 
-  async function won(ref: Uint8Array, more: Partial<Claim> = {}): Promise<Own & { begin: Extract<Begin, { kind: 'yours' }> }> {
+  async function won(
+    ref: Uint8Array,
+    more: Partial<Claim> = {},
+  ): Promise<Own & { begin: Extract<Begin, { kind: 'yours' }> }> {
     const mine = claim(more)
     const begin = await store.begin(ref, mine)
     if (begin.kind !== 'yours') throw new Error(`expected the claim, got ${begin.kind}`)
@@ -53,7 +56,10 @@ describe.each(Object.keys(stores))('%s', (name) => {
   test('an empty answer is an answer', async () => {
     const ref = someRef()
     await store.settle(ref, await won(ref), { kind: 'done', bytes: bytes() }, 60_000)
-    expect(await store.begin(ref, claim())).toMatchObject({ kind: 'done', bytes: expect.objectContaining({ length: 0 }) })
+    expect(await store.begin(ref, claim())).toMatchObject({
+      kind: 'done',
+      bytes: expect.objectContaining({ length: 0 }),
+    })
   })
 
   test('another payload is refused in every state; another algorithm is not comparable', async () => {
@@ -212,7 +218,8 @@ describe.each(Object.keys(stores))('%s', (name) => {
       const waiting = store.wait(ref, new AbortController().signal)
       await lapse()
       if (end === 'forget') await store.clear(ref, 'forget')
-      else await store.settle(ref, own, end === 'done' ? { kind: 'done', bytes: bytes(1) } : { kind: 'release' }, 60_000)
+      else
+        await store.settle(ref, own, end === 'done' ? { kind: 'done', bytes: bytes(1) } : { kind: 'release' }, 60_000)
       await waiting
     }
     const controller = new AbortController()

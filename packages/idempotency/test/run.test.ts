@@ -1,0 +1,396 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import {
+  createIdempotency,
+  unwrap,
+  type Execution,
+  type Idempotency,
+  type IdempotencyOptions,
+  type IdempotencyStore,
+} from '@keelson/idempotency'
+import { context } from '@keelson/kernel'
+import { stores, type OpenStore } from './stores.ts'
+
+describe.each(Object.keys(stores))('run() on %s', (name) => {
+  let opened: OpenStore
+  const instances: Idempotency[] = []
+  beforeAll(async () => {
+    opened = await stores[name]!()
+  })
+  afterAll(async () => {
+    for (const instance of instances) await instance.close()
+    await opened[Symbol.asyncDispose]()
+  })
+
+  /** Another process, as far as the store can tell. */
+  function another(more: Partial<IdempotencyOptions<IdempotencyStore>> = {}): Idempotency {
+    const made: Idempotency = createIdempotency<IdempotencyStore>({ store: opened.store, storeTimeout: '5s', ...more })
+    instances.push(made)
+    return made
+  }
+  const someCall = () => ({ scope: 'm1', op: 'POST /charges', key: randomUUID() })
+
+  test('a repeat gets the first value and does not run', async () => {
+    const idempotency = another()
+    const call = { ...someCall(), input: { amount: 1, currency: 'EUR' } }
+    let runs = 0
+    const work = async (): Promise<object> => ({ charge: `ch_${++runs}`, at: new Date(0) })
+    const first = await idempotency.run(call, work)
+    expect(first).toMatchObject({
+      ok: true,
+      kind: 'executed',
+      replayed: false,
+      waited: false,
+      stored: true,
+      attempt: 1,
+    })
+    // What the first caller gets is what a repeat gets: a date has become its text.
+    expect(unwrap(first)).toEqual({ charge: 'ch_1', at: '1970-01-01T00:00:00.000Z' })
+    const again = await another().run({ ...call, input: { currency: 'EUR', amount: 1 } }, work)
+    expect(again).toMatchObject({ ok: true, kind: 'replayed', replayed: true, stored: true, attempt: 1 })
+    expect(again.ok && again.operationId).toBe(first.ok && first.operationId)
+    expect(unwrap(again)).toEqual(unwrap(first))
+    expect(runs).toBe(1)
+    const other = await idempotency.run({ ...call, input: { amount: 2 } }, work)
+    expect(other).toMatchObject({ ok: false, code: 'KEY_REUSED', retryable: false })
+  })
+
+  test.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['a text', 'é\u0000'],
+    ['nothing but a list', []],
+  ])('%s is a value', async (_, value) => {
+    const call = someCall()
+    const idempotency = another()
+    expect(unwrap(await idempotency.run(call, async () => value))).toEqual(value)
+    expect(unwrap(await another().run(call, async () => 'other'))).toEqual(value)
+  })
+
+  test('a codec of one’s own keeps bytes as they are', async () => {
+    const codec = { encode: (v: Uint8Array) => v, decode: (b: Uint8Array) => new Uint8Array(b) }
+    const call = { ...someCall(), codec }
+    const value = new Uint8Array([0, 255, 10, 13])
+    await another().run(call, async () => value)
+    expect(unwrap(await another().run(call, async () => new Uint8Array(0)))).toEqual(value)
+  })
+
+  test('fifty duplicates of one process are one run, and their payload is still compared', async () => {
+    const idempotency = another()
+    const call = { ...someCall(), input: 1 }
+    const work = vi.fn(async () => {
+      await sleep(30)
+      return 'done'
+    })
+    const calls = Array.from({ length: 50 }, () => idempotency.run(call, work))
+    const wrong = idempotency.run({ ...call, input: 2 }, work)
+    const outcomes = await Promise.all(calls)
+    expect(work).toHaveBeenCalledTimes(1)
+    expect(outcomes.map(unwrap)).toEqual(Array.from({ length: 50 }, () => 'done'))
+    expect(outcomes.filter(({ ok, ...o }) => ok && (o as { kind: string }).kind === 'executed')).toHaveLength(1)
+    expect(await wrong).toMatchObject({ ok: false, code: 'KEY_REUSED' })
+  })
+
+  test('a duplicate of another process waits for the first and gets its value', async () => {
+    const call = someCall()
+    const started = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
+    const first = another().run(call, async () => {
+      started.resolve()
+      await release.promise
+      return 'first'
+    })
+    await started.promise
+    const second = another().run({ ...call, wait: '10s' }, async () => 'second')
+    await sleep(50)
+    release.resolve()
+    expect(await second).toMatchObject({ ok: true, kind: 'replayed', waited: true, value: 'first' })
+    await first
+  })
+
+  test('a duplicate that may not wait is told how long the lease is', async () => {
+    const call = someCall()
+    const release = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const first = another().run(call, async () => {
+      started.resolve()
+      await release.promise
+    })
+    await started.promise
+    const refused = await another().run({ ...call, wait: 0 }, async () => {})
+    expect(refused).toMatchObject({ ok: false, code: 'KEY_IN_USE', retryable: true })
+    expect(!refused.ok && refused.retryAfter).toBeGreaterThan(10_000)
+    const controller = new AbortController()
+    const waiting = another().run({ ...call, wait: '1h', signal: controller.signal }, async () => {})
+    setTimeout(() => controller.abort(), 20)
+    expect(await waiting).toMatchObject({ ok: false, code: 'KEY_IN_USE' })
+    release.resolve()
+    await first
+  })
+
+  test('a work that throws leaves the key free, and exactly one of those who waited runs next', async () => {
+    const idempotency = another()
+    const call = someCall()
+    const failure = new Error('no money')
+    let runs = 0
+    const work = async (): Promise<string> => {
+      await sleep(20)
+      if (++runs === 1) throw failure
+      return 'second'
+    }
+    const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => idempotency.run(call, work)))
+    expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([{ status: 'rejected', reason: failure }])
+    expect(runs).toBe(2)
+    expect(unwrap(await another().run(call, work))).toBe('second')
+  })
+
+  test('at most once: what threw is unknown until somebody says how it ended', async () => {
+    const idempotency = another({ guarantee: 'at-most-once' })
+    const call = someCall()
+    const failure = new Error('timeout of the bank')
+    await expect(idempotency.run(call, () => Promise.reject(failure))).rejects.toBe(failure)
+    const work = vi.fn(async () => 'again')
+    expect(await another({ guarantee: 'at-most-once' }).run(call, work)).toMatchObject({
+      ok: false,
+      code: 'OUTCOME_UNKNOWN',
+      retryable: false,
+    })
+    // Nor does somebody with the other guarantee run what nobody knows the end of.
+    expect(await another().run(call, work)).toMatchObject({ ok: false, code: 'OUTCOME_UNKNOWN' })
+    expect(work).not.toHaveBeenCalled()
+    expect(await idempotency.find(call)).toMatchObject({ state: 'unknown', attempt: 1 })
+    expect(await idempotency.resolve(call, { value: 'charged' })).toBe(true)
+    expect(unwrap(await idempotency.run(call, work))).toBe('charged')
+    expect(await idempotency.resolve(call, 'retry')).toBe(false)
+    expect(await idempotency.forget(call)).toBe(true)
+    expect(await idempotency.find(call)).toBeNull()
+    expect(unwrap(await idempotency.run(call, work))).toBe('again')
+  })
+
+  test('at most once: what had not started may run again', async () => {
+    const idempotency = another({ guarantee: 'at-most-once' })
+    const call = someCall()
+    const failure = new Error('card number missing')
+    const refuse = async (x: Execution): Promise<string> => {
+      throw x.notStarted(failure)
+    }
+    await expect(idempotency.run(call, refuse)).rejects.toBe(failure)
+    expect(unwrap(await idempotency.run(call, async () => 'charged'))).toBe('charged')
+  })
+
+  test('an owner that was lost is followed by the next attempt, with what it saved', async () => {
+    const call = { ...someCall(), lease: '100ms' as const }
+    const zombie = Promise.withResolvers<void>()
+    const saved = Promise.withResolvers<void>()
+    const fences: bigint[] = []
+    // Its process stands still: nothing renews the lease.
+    const stopped = another({ clock: stoppedClock() })
+    const first = stopped.run(call, async (x) => {
+      fences.push(x.fence)
+      expect(x).toMatchObject({ attempt: 1, checkpoint: undefined })
+      await x.save('charged', { charge: 'ch_1' })
+      saved.resolve()
+      await zombie.promise
+      return 'zombie'
+    })
+    await saved.promise
+    const second = await another().run({ ...call, wait: '5s' }, async (x) => {
+      fences.push(x.fence)
+      expect(x).toMatchObject({ attempt: 2, checkpoint: { name: 'charged', data: { charge: 'ch_1' } } })
+      return 'winner'
+    })
+    expect(second).toMatchObject({ ok: true, kind: 'executed', attempt: 2, value: 'winner' })
+    expect(fences[1]!).toBeGreaterThan(fences[0]!)
+    zombie.resolve()
+    expect(await first).toMatchObject({ ok: true, kind: 'replayed', value: 'winner', attempt: 2 })
+  })
+
+  test('a run that lost its lease to one that still runs, or has failed, answers LEASE_LOST', async () => {
+    const call = { ...someCall(), lease: '100ms' as const, wait: 0 }
+    const zombie = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const stopped = another({ clock: stoppedClock() })
+    const first = stopped.run(call, async (x) => {
+      started.resolve()
+      await zombie.promise
+      await expect(x.save('late', 1)).rejects.toMatchObject({ code: 'LEASE_LOST' })
+      expect(x.signal.aborted).toBe(true)
+      return 'zombie'
+    })
+    await started.promise
+    const release = Promise.withResolvers<void>()
+    const running = Promise.withResolvers<void>()
+    const second = another().run({ ...call, wait: '5s', lease: '10s' }, async () => {
+      running.resolve()
+      await release.promise
+      throw new Error('the winner fails')
+    })
+    await running.promise
+    zombie.resolve()
+    expect(await first).toMatchObject({ ok: false, code: 'LEASE_LOST', retryable: true })
+    release.resolve()
+    await expect(second).rejects.toThrow('the winner fails')
+  })
+
+  test('at most once: a lost owner is never followed', async () => {
+    const call = { ...someCall(), lease: '100ms' as const, guarantee: 'at-most-once' as const }
+    const zombie = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const stopped = another({ clock: stoppedClock() })
+    const first = stopped.run(call, async () => {
+      started.resolve()
+      await zombie.promise
+      return 'late but only'
+    })
+    await started.promise
+    const work = vi.fn(async () => 'second')
+    expect(await another().run({ ...call, wait: '5s' }, work)).toMatchObject({ ok: false, code: 'OUTCOME_UNKNOWN' })
+    zombie.resolve()
+    expect(await first).toMatchObject({ ok: true, kind: 'executed', value: 'late but only' })
+    expect(unwrap(await another().run(call, work))).toBe('late but only')
+    expect(work).not.toHaveBeenCalled()
+  })
+
+  test('a long run keeps its key by renewing the lease', async () => {
+    const call = { ...someCall(), lease: '150ms' as const }
+    const first = another().run(call, async (x) => {
+      await sleep(600)
+      return x.signal.aborted
+    })
+    await sleep(400)
+    expect(await another().run({ ...call, wait: 0 }, async () => true)).toMatchObject({ code: 'KEY_IN_USE' })
+    expect(await first).toMatchObject({ ok: true, attempt: 1, stored: true, value: false })
+  })
+
+  test('an answer that is too large or has no bytes is told once, and its key never runs again', async () => {
+    const idempotency = another({ maxStoredBytes: 10 })
+    const long = 'x'.repeat(20)
+    const call = someCall()
+    expect(await idempotency.run(call, async () => long)).toMatchObject({ ok: true, value: long, stored: false })
+    const work = vi.fn(async () => 'again')
+    expect(await idempotency.run(call, work)).toMatchObject({ ok: false, code: 'ANSWER_NOT_RETAINED' })
+    const second = someCall()
+    const value = { self: null as unknown, n: 1n }
+    const outcome = await idempotency.run(second, async () => value)
+    expect(outcome).toMatchObject({ ok: true, stored: false })
+    expect(unwrap(outcome)).toBe(value)
+    expect(await idempotency.run(second, work)).toMatchObject({ ok: false, code: 'ANSWER_NOT_RETAINED' })
+    expect(work).not.toHaveBeenCalled()
+  })
+
+  test('wrap() is the same as a function', async () => {
+    let runs = 0
+    const idempotency = another()
+    const charge = idempotency.wrap(async (_id: string, cents: number) => `${++runs}: ${cents}`, {
+      op: 'charge',
+      scope: () => 'm1',
+      key: (id) => id,
+      input: (_, cents) => cents,
+    })
+    const id = randomUUID()
+    expect(await charge(id, 100)).toBe('1: 100')
+    expect(await charge(id, 100)).toBe('1: 100')
+    await expect(charge(id, 200)).rejects.toMatchObject({ name: 'IdempotencyError', code: 'KEY_REUSED' })
+  })
+
+  test('consume() says what becomes of a message', async () => {
+    const idempotency = another()
+    const message = someCall()
+    const work = vi.fn(async () => {})
+    expect(await idempotency.consume(message, work)).toBe('processed')
+    expect(await idempotency.consume(message, work)).toBe('duplicate')
+    expect(work).toHaveBeenCalledTimes(1)
+    const busy = someCall()
+    const started = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
+    const first = idempotency.consume(busy, async () => {
+      started.resolve()
+      await release.promise
+    })
+    await started.promise
+    const told = await another().consume({ ...busy, wait: 0 }, work)
+    expect(told).toEqual({ busy: expect.any(Number) })
+    release.resolve()
+    expect(await first).toBe('processed')
+    const unknown = { ...someCall(), guarantee: 'at-most-once' as const }
+    await expect(idempotency.consume(unknown, () => Promise.reject(new Error('crash')))).rejects.toThrow('crash')
+    expect(await idempotency.consume(unknown, work)).toEqual({ unknown: true })
+    await idempotency.consume({ ...message, key: `${message.key}2`, input: 1 }, work)
+    await expect(idempotency.consume({ ...message, key: `${message.key}2`, input: 2 }, work)).rejects.toMatchObject({
+      code: 'KEY_REUSED',
+    })
+  })
+
+  test('a replay links to the trace of its first run', async () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const call = someCall()
+    await context.run({ traceparent, correlationId: 'corr-0001' }, () => another().run(call, async () => 1))
+    expect(await another().run(call, async () => 2)).toMatchObject({ firstTraceparent: traceparent })
+  })
+
+  test('effects need a store that shares its database, or the word of the caller', async () => {
+    const idempotency = another()
+    const performed: string[] = []
+    const mail = (text: string) => ({ kind: 'test.mail', perform: async () => void performed.push(text) })
+    const call = someCall()
+    await expect(
+      idempotency.run(call, async (x) => {
+        x.effect(mail('refused'))
+      }),
+    ).rejects.toMatchObject({ code: 'EFFECT_NOT_TRANSACTIONAL' })
+    expect(unwrap(await idempotency.run({ ...call, bestEffort: true }, async (x) => x.effect(mail('sent'))))).toBe(
+      undefined,
+    )
+    expect(performed).toEqual(['sent'])
+  })
+
+  test('it says how it is', async () => {
+    const idempotency = another()
+    const release = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const call = someCall()
+    const first = idempotency.run(call, async () => {
+      started.resolve()
+      await release.promise
+    })
+    await started.promise
+    const second = idempotency.run(call, async () => {})
+    await sleep(10)
+    const status = await idempotency.inspect()
+    expect(status).toMatchObject({
+      name: 'idempotency',
+      state: 'ok',
+      counts: { inflight: 1, waiters: 1, owedSettles: 0 },
+    })
+    expect(status.oldestMs).toBeGreaterThan(0)
+    release.resolve()
+    await Promise.all([first, second])
+    const calls = idempotency.metrics().find(({ name }) => name === 'keelson_idempotency_calls_total')!
+    expect(calls.samples.map(({ labels, value }) => [labels, value])).toEqual(
+      expect.arrayContaining([
+        [{ mode: 'run', outcome: 'executed' }, 1],
+        [{ mode: 'run', outcome: 'waited' }, 1],
+      ]),
+    )
+  })
+
+  test('what is closed refuses, and says so', async () => {
+    const idempotency: Idempotency = createIdempotency<IdempotencyStore>({
+      store: { ...opened.store, close: async () => {} },
+    })
+    await idempotency.close()
+    await expect(idempotency.run(someCall(), async () => 1)).rejects.toMatchObject({ code: 'CLOSED' })
+    await expect(idempotency.find(someCall())).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+})
+
+/** A clock whose timers never fire, as in a process that stands still. */
+function stoppedClock() {
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    timer: () => ({ cancel() {} }),
+    sleep: () => new Promise<void>(() => {}),
+  }
+}
