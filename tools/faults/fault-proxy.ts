@@ -20,6 +20,8 @@ export interface FaultProxy extends AsyncDisposable {
   delay(delayMs: number): void
   /** The connections there are never hear from the server again, not even in a later mode; new ones pass. */
   halfOpen(): void
+  /** As `halfOpen`, and no new connection hears from the server either: everything is done, nothing is answered. */
+  mute(): void
   /** Resets the connections there are. The mode stays. */
   resetAll(): void
   /**
@@ -57,6 +59,7 @@ export async function startFaultProxy(target: { host: string; port: number }): P
   const connections = new Set<Connection>()
   const armed = new Set<Loss>()
   let refusing = false
+  let muting = false
   let holdMs = 0
   let roundTrips = 0
 
@@ -99,6 +102,7 @@ export async function startFaultProxy(target: { host: string; port: number }): P
 
     const connection = { client, server, lanes: [up, down], lose: () => down.lose() }
     connections.add(connection)
+    if (muting) connection.lose()
     const closed = (): void => {
       if (server.destroyed) losing?.resolve(false)
       if (client.destroyed && server.destroyed) connections.delete(connection)
@@ -113,10 +117,14 @@ export async function startFaultProxy(target: { host: string; port: number }): P
   listener.on('error', () => {}) // one failed accept is no reason to end the test run
   const { port } = listener.address() as AddressInfo
 
-  const setMode = (mode: { holdMs: number; refusing?: boolean }): void => {
+  const setMode = (mode: { holdMs: number; refusing?: boolean; muting?: boolean }): void => {
     holdMs = mode.holdMs
     refusing = mode.refusing ?? false
+    muting = mode.muting ?? false
     for (const { lanes } of connections) for (const lane of lanes) lane.pump()
+  }
+  const loseReplies = (): void => {
+    for (const { lose } of connections) lose()
   }
   const resetAll = (): void => {
     for (const { client, server } of connections) {
@@ -145,8 +153,12 @@ export async function startFaultProxy(target: { host: string; port: number }): P
       setMode({ holdMs: delayMs })
     },
     halfOpen: () => {
-      for (const { lose } of connections) lose()
+      loseReplies()
       setMode({ holdMs: 0 })
+    },
+    mute: () => {
+      loseReplies()
+      setMode({ holdMs: 0, muting: true })
     },
     resetAll,
     loseReplyAfter: (match, answered = () => true) => new Promise((resolve) => armed.add({ match, answered, resolve })),

@@ -7,9 +7,18 @@ const LOOK_TIMEOUT_MS = 10_000
 const UP_TIMEOUT_MS = 300_000 // pulls an image
 const file = fileURLToPath(new URL('compose.yaml', import.meta.url))
 
-/** The servers of compose.yaml, up and healthy. */
+const SERVICES = {
+  postgres: { port: 5432, url: (address: string) => `postgres://postgres@${address}/postgres` },
+  redis: { port: 6379, url: (address: string) => `redis://${address}` },
+} as const
+
+/** A service of compose.yaml. */
+export type ServiceName = keyof typeof SERVICES
+
+/** Services of compose.yaml, up and healthy. */
 export interface Composed {
-  readonly databaseUrl: string
+  /** In the order they were asked for. */
+  readonly urls: readonly string[]
   /** Removes the containers. */
   stop(): Promise<void>
 }
@@ -25,14 +34,17 @@ export async function dockerAnswers(): Promise<boolean> {
   }
 }
 
-/** Starts compose.yaml and waits until it is healthy. Throws with Docker's own words. */
-export async function startComposed(): Promise<Composed> {
+/** Starts services and waits until they are healthy. Throws with Docker's own words. */
+export async function startComposed(names: readonly ServiceName[]): Promise<Composed> {
   const compose = ['compose', '--file', file, '--project-name', `keelson-${process.pid}`]
   const stop = async (): Promise<void> => void (await docker([...compose, 'down', '--volumes'], UP_TIMEOUT_MS))
+  const urlOf = async (name: ServiceName): Promise<string> => {
+    const { port, url } = SERVICES[name]
+    return url((await docker([...compose, 'port', name, String(port)], LOOK_TIMEOUT_MS)).trim())
+  }
   try {
-    await docker([...compose, 'up', '--detach', '--wait'], UP_TIMEOUT_MS)
-    const address = (await docker([...compose, 'port', 'postgres', '5432'], LOOK_TIMEOUT_MS)).trim()
-    return { databaseUrl: `postgres://postgres@${address}/postgres`, stop }
+    await docker([...compose, 'up', '--detach', '--wait', ...names], UP_TIMEOUT_MS)
+    return { urls: await Promise.all(names.map(urlOf)), stop }
   } catch (error) {
     await stop().catch(() => {}) // the first failure is the one to tell
     throw error

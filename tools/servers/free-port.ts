@@ -8,12 +8,12 @@ import { createServer } from 'node:net'
 const RANGE = { first: 15_000, last: 32_000 } as const
 
 /** A loopback TCP port nobody listens on now. Another process may still win it: start again on 'address in use'. */
-export async function freePort(): Promise<number> {
+export async function freePort(last: number = RANGE.last): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const port = randomInt(RANGE.first, RANGE.last)
+    const port = randomInt(RANGE.first, last)
     if (await isFree(port)) return port
   }
-  throw new Error(`found no free loopback port between ${RANGE.first} and ${RANGE.last}`)
+  throw new Error(`found no free loopback port between ${RANGE.first} and ${last}`)
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -1,16 +1,10 @@
 /** A private Postgres for the shared tests, and one each for tests that freeze or kill it. */
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { askPostgres } from './ask-postgres.ts'
-import { freePort } from './free-port.ts'
-import { guardOrphans } from './orphan-guard.ts'
+import { demandProgram } from './find-program.ts'
 import { findOrInstallPostgres } from './postgres-programs.ts'
 import { unpackCluster } from './postgres-template.ts'
-import { startProcess, type ServerProcess } from './server-process.ts'
-import { makeServerFolder, serverUser } from './server-user.ts'
-
-const HOST = '127.0.0.1'
-const PORT_TRIES = 5
+import { HOST, startPrivateServer, type PrivateServer } from './private-server.ts'
 
 /** All optional. */
 export interface PostgresOptions {
@@ -22,91 +16,25 @@ export interface PostgresOptions {
   settings?: Record<string, string>
 }
 
-/** A running server with the superuser and database `postgres`, no password, on loopback. */
-export interface PostgresServer extends AsyncDisposable {
-  /** postgres://postgres@host:port/postgres */
-  readonly url: string
-  readonly host: string
-  /** Stays the same over restarts. */
-  readonly port: number
-  /** Of the postmaster; changes with a restart. */
-  readonly pid: number
-  /** Stops every process of the server: connections stay open, new ones are accepted by the kernel, nobody answers. */
-  freeze(): void
-  thaw(): void
-  /**
-   * SIGKILL to every process of the server, sent before this returns; resolves when they are gone. The data folder
-   * stays for `restart`.
-   */
-  kill(): Promise<void>
-  /** Starts again on the same port and data folder, after a fast shutdown if the server still runs. */
-  restart(): Promise<void>
-  /** Ends the server and removes its folder. Repeatable. */
-  stop(): Promise<void>
-}
+/** A running server with the superuser and database `postgres`, no password: postgres://postgres@host:port/postgres */
+export type PostgresServer = PrivateServer
 
 /** Starts a new, empty server in a temp folder. Throws when Postgres is missing or does not start. */
 export async function startPostgres(o: PostgresOptions = {}): Promise<PostgresServer> {
-  const programs = await findOrInstallPostgres()
-  if (programs.kind === 'missing')
-    throw new Error(`this test starts its own Postgres, which is missing: ${programs.why}`)
-  const user = serverUser()
-  const folder = await makeServerFolder('keelson-postgres-', user)
-  const guard = guardOrphans(folder)
-
-  const start = (port: number): Promise<ServerProcess> =>
-    startProcess({
-      name: 'postgres',
-      command: join(programs.folder, 'postgres'),
-      args: ['-D', join(folder, 'data'), ...settingArgs(port, o)],
-      user,
-      folder,
-      guard,
-      answers: async () => {
-        // Another process's server may have won our port, and answers well.
-        const answer = await askPostgres(urlOf(port), 'show data_directory')
-        if (answer !== join(folder, 'data')) throw new Error(`port ${port} belongs to the server in ${String(answer)}`)
-      },
-    })
-  const clean = async (): Promise<void> => {
-    guard.dismiss()
-    await rm(folder, { recursive: true, force: true })
-  }
-
-  let port = 0
-  let server: ServerProcess
-  try {
-    await unpackCluster(programs.folder, user, folder)
-    ;[port, server] = await onFreePort(start)
-  } catch (error) {
-    await clean()
-    throw error
-  }
-
-  const stop = async (): Promise<void> => {
-    await server.end('SIGINT') // fast shutdown
-    await clean()
-  }
-  return {
-    url: urlOf(port),
-    host: HOST,
-    port,
-    get pid() {
-      return server.pid
+  const programs = await demandProgram('Postgres', findOrInstallPostgres)
+  return await startPrivateServer({
+    name: 'postgres',
+    command: join(programs, 'postgres'),
+    args: (folder, port) => ['-D', join(folder, 'data'), ...settingArgs(port, o)],
+    url: (port) => `postgres://postgres@${HOST}:${port}/postgres`,
+    answers: async (url, folder) => {
+      const answer = await askPostgres(url, 'show data_directory')
+      if (answer !== join(folder, 'data')) throw new Error(`the port belongs to the server in ${String(answer)}`)
     },
-    freeze: () => server.freeze(),
-    thaw: () => server.thaw(),
-    kill: () => server.kill(),
-    restart: async () => {
-      await server.end('SIGINT')
-      server = await start(port)
-    },
-    stop,
-    [Symbol.asyncDispose]: stop,
-  }
+    endSignal: 'SIGINT', // fast shutdown
+    prepare: (folder, _port, user) => unpackCluster(programs, user, folder),
+  })
 }
-
-const urlOf = (port: number): string => `postgres://postgres@${HOST}:${port}/postgres`
 
 function settingArgs(port: number, o: PostgresOptions): string[] {
   const settings = {
@@ -121,16 +49,4 @@ function settingArgs(port: number, o: PostgresOptions): string[] {
     ...o.settings,
   }
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-}
-
-/** Between the look and the start another process may take the port. */
-async function onFreePort(start: (port: number) => Promise<ServerProcess>): Promise<[number, ServerProcess]> {
-  for (let tries = 1; ; tries++) {
-    const port = await freePort()
-    try {
-      return [port, await start(port)]
-    } catch (error) {
-      if (tries === PORT_TRIES || !String(error).includes('Address already in use')) throw error
-    }
-  }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { Redis, type RedisOptions } from 'ioredis'
 import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { startFaultProxy, type FaultProxy } from '../faults/fault-proxy.ts'
@@ -128,6 +129,23 @@ describe('in front of an echo', () => {
     expect(old.bytesRead).toBe(1)
   })
 
+  it('mutes: the server hears old and new connections, which never hear back, not even in a later mode', async () => {
+    const old = await open()
+    await trip(old, 'a')
+    proxy.mute()
+    old.write('b')
+    await once(echo, 'heard')
+    const young = await open()
+    young.write('c')
+    await once(echo, 'heard')
+    proxy.pass()
+    young.write('d')
+    await once(echo, 'heard')
+    expect(await trip(await open(), 'new')).toBe('new')
+    expect(heard).toBe('abcdnew')
+    expect([old.bytesRead, young.bytesRead]).toEqual([1, 0])
+  })
+
   it('resets all connections, and takes new ones', async () => {
     const old = await open()
     await trip(old, 'a')
@@ -232,5 +250,125 @@ describe('in front of Postgres', () => {
       await direct.query(`drop table ${table}`)
       await direct.end()
     }
+  })
+})
+
+type ClientOptions = Pick<RedisOptions, 'retryStrategy' | 'connectionName'>
+
+describe('in front of Redis', () => {
+  const { hostname, port } = new URL(inject('redisUrl'))
+  const key = `fault-proxy:${process.pid}`
+  let clients: Redis[]
+  let proxy: FaultProxy
+  let direct: Redis
+
+  beforeEach(async () => {
+    clients = []
+    proxy = await startFaultProxy({ host: hostname, port: Number(port || 6379) })
+    direct = open(false)
+  })
+  afterEach(async () => {
+    await direct.del(key)
+    for (const client of clients) client.disconnect()
+    await proxy.close()
+  })
+
+  /** `through`: by way of the proxy. */
+  function open(through: boolean, o: ClientOptions = {}): Redis {
+    const url = new URL(inject('redisUrl'))
+    if (through) url.host = `${proxy.host}:${proxy.port}`
+    const client = new Redis(url.href, { retryStrategy: () => 10, ...o })
+    client.on('error', () => {})
+    clients.push(client)
+    return client
+  }
+
+  async function connectClient(o?: ClientOptions): Promise<Redis> {
+    const client = open(true, o)
+    await client.ping()
+    proxy.resetCount()
+    return client
+  }
+
+  it('counts three awaited commands as three round trips, and a pipeline of three as one', async () => {
+    const client = await connectClient()
+    for (const n of [1, 2, 3]) await client.echo(`${n} ${'x'.repeat(100_000)}`)
+    expect(proxy.roundTrips).toBe(3)
+    await client.pipeline().ping().ping().ping().exec()
+    expect(proxy.roundTrips).toBe(4)
+  })
+
+  it('loses the reply to an INCR that is done, once', async () => {
+    const client = await connectClient({ retryStrategy: null })
+    const lost = proxy.loseReplyAfter((bytes) => bytes.includes('incr'))
+    await expect(client.incr(key)).rejects.toThrow('Connection is closed')
+    expect(await lost).toBe(true)
+    expect(await direct.get(key)).toBe('1')
+    expect(await open(true).incr(key)).toBe(2) // armed once
+  })
+
+  it('refuses old and new clients until it passes', async () => {
+    const client = await connectClient()
+    const error = once(client, 'error')
+    proxy.refuse()
+    expect(await error).toMatchObject([{ code: 'ECONNRESET' }])
+    await expect(open(true, { retryStrategy: null }).ping()).rejects.toThrow('Connection is closed')
+    proxy.pass()
+    expect(await client.ping()).toBe('PONG')
+  })
+
+  it('freezes a command on its way, and delivers it when it passes', async () => {
+    const client = await connectClient()
+    proxy.freeze()
+    const answer = client.incr(key)
+    await expect.poll(() => proxy.roundTrips, { interval: 1 }).toBe(1)
+    expect(await direct.exists(key)).toBe(0)
+    proxy.pass()
+    expect(await answer).toBe(1)
+  })
+
+  it('delays a command and its reply', async () => {
+    const client = await connectClient()
+    proxy.delay(50)
+    const startMs = performance.now()
+    await client.ping()
+    expect(performance.now() - startMs).toBeGreaterThanOrEqual(100)
+  })
+
+  /** Whether no answer came, not even just now. */
+  async function isSilent(answer: Promise<unknown>): Promise<boolean> {
+    const late = Symbol('late')
+    answer.catch(() => {}) // the end of the test disconnects its client
+    return (await Promise.race([answer, new Promise((resolve) => void setImmediate(resolve, late))])) === late
+  }
+
+  it('half opens: the command is done and not answered; another client is', async () => {
+    const client = await connectClient()
+    proxy.halfOpen()
+    const answer = client.incr(key)
+    await expect.poll(() => direct.get(key), { interval: 1 }).toBe('1')
+    expect(await open(true).incr(key)).toBe(2)
+    expect(await isSilent(answer)).toBe(true)
+  })
+
+  it('mutes: what old and new clients say is done and not answered', async () => {
+    const old = await connectClient()
+    proxy.mute()
+    const answer = old.incr(key)
+    const young = open(true, { connectionName: key }) // which it tells the server before it waits
+    await expect.poll(() => direct.get(key), { interval: 1 }).toBe('1')
+    await expect.poll(() => direct.client('LIST'), { interval: 1 }).toContain(`name=${key} `)
+    proxy.pass()
+    expect(await open(true).incr(key)).toBe(2)
+    expect(await isSilent(answer)).toBe(true)
+    expect(young.status).toBe('connect') // never ready
+  })
+
+  it('resets a client, which connects again', async () => {
+    const client = await connectClient()
+    const error = once(client, 'error')
+    proxy.resetAll()
+    expect(await error).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(await client.ping()).toBe('PONG')
   })
 })
