@@ -1,4 +1,4 @@
-import { differs, type Fingerprint } from './fingerprint.ts'
+import { differs, isSkipped, type Fingerprint } from './fingerprint.ts'
 import type { Held, RecordView, Trace } from './store.ts'
 
 /** A record as a store holds it; every duration was measured by the store's clock. */
@@ -32,19 +32,27 @@ export type Decision = Held | { readonly kind: 'mine' } | { readonly kind: 'take
 export function decideBegin(record: StoredRecord | undefined, claimant: Claimant): Decision {
   if (record === undefined || record.expired) return { kind: 'take', attempt: 1 }
   if (differs(record.fingerprint, claimant.fingerprint)) return { kind: 'mismatch' }
+  const skipped = isSkipped(record.fingerprint, claimant.fingerprint) ? { fingerprintSkipped: true as const } : {}
   switch (record.state) {
     case 'done': {
       const { answer = new Uint8Array(0), operationId, attempt, trace } = record
-      return { kind: 'done', bytes: answer, operationId, attempt, ...(trace === undefined ? {} : { trace }) }
+      return {
+        kind: 'done',
+        bytes: answer,
+        operationId,
+        attempt,
+        ...(trace === undefined ? {} : { trace }),
+        ...skipped,
+      }
     }
     case 'tombstone':
-      return { kind: 'tombstone', operationId: record.operationId, attempt: record.attempt }
+      return { kind: 'tombstone', operationId: record.operationId, attempt: record.attempt, ...skipped }
     case 'unknown':
-      return { kind: 'unknown' }
+      return { kind: 'unknown', ...skipped }
     case 'inflight':
       if (record.operationId === claimant.operationId) return { kind: 'mine' }
-      if (record.leaseLeftMs > 0) return { kind: 'busy', leaseLeftMs: record.leaseLeftMs }
-      if (claimant.onLapsed === 'report') return { kind: 'lapsed', attempt: record.attempt }
+      if (record.leaseLeftMs > 0) return { kind: 'busy', leaseLeftMs: record.leaseLeftMs, ...skipped }
+      if (claimant.onLapsed === 'report') return { kind: 'lapsed', attempt: record.attempt, ...skipped }
       return { kind: 'take', attempt: record.attempt + 1 } // the old owner is fenced off
   }
 }

@@ -36,3 +36,8 @@ export function differs(a: Fingerprint | undefined, b: Fingerprint | undefined):
   if (a === undefined || b === undefined || a.alg !== b.alg) return false
   return Buffer.compare(a.digest, b.digest) !== 0
 }
+
+/** True when both say something of the payload in different words: they count as equal, and are counted. */
+export function isSkipped(a: Fingerprint | undefined, b: Fingerprint | undefined): boolean {
+  return a !== undefined && b !== undefined && a.alg !== b.alg
+}

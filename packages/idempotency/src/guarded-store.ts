@@ -8,7 +8,7 @@ import type { Begin, Claim, Clearing, Own, RecordView, Settlement } from './stor
 /** A store that queues for a connection keeps its own deadlines; what the guard adds is only a backstop. */
 const BACKSTOP_MS = 6_000
 
-/** The store behind its guard: each call ends in time, and a call whose reply was lost is repeated once. */
+/** The store behind its guard: each call ends in time, and one that may be repeated is, once, when its reply was lost. */
 export interface GuardedStore {
   /** Within the caller's deadline. `late` gets a claim that was won after its caller was told no. */
   begin(ref: RefDigest, claim: Claim, late: (begin: Begin) => void): Promise<Begin>
@@ -24,7 +24,12 @@ export interface GuardedStore {
   peek(ref: RefDigest): Promise<RecordView | null>
   clear(ref: RefDigest, how: Clearing): Promise<boolean>
   sweep(limit: number): Promise<number>
+  /** Records by state, where the store counts them. */
+  counts(): Promise<Counts | undefined>
+  warnings(): Promise<readonly string[]>
 }
+
+type Counts = Partial<Record<RecordView['state'], number>>
 
 export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetrics, o: CheckedOptions): GuardedStore {
   const { store, clock, storeTimeout } = o
@@ -33,10 +38,14 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
   // Whoever creates the instance has no request's deadline: what must still be said of a run has none either.
   const outside = context.bind(<T>(fn: () => Promise<T>) => fn())
 
-  async function timed<T>(call: string, ask: () => Promise<T>, late?: (value: T) => void): Promise<T> {
+  async function timed<T>(
+    call: string,
+    ask: (signal: AbortSignal) => Promise<T>,
+    late?: (value: T) => void,
+  ): Promise<T> {
     const startMs = clock.monotonic()
     try {
-      return await guard.call((signal) => twice(ask, signal), { timeout, ...(late === undefined ? {} : { late }) })
+      return await guard.call(ask, { timeout, ...(late === undefined ? {} : { late }) })
     } catch (error) {
       throw isStoreFailure(error) && !isKeelsonError(error) ? refusedBy(error) : error
     } finally {
@@ -49,7 +58,15 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
       traced(
         'idempotency:begin',
         () => ({ op: claim.op }),
-        () => timed('begin', () => store.begin(ref, claim, limit), late),
+        async () => {
+          const begin = await timed(
+            'begin',
+            repeatable(() => store.begin(ref, claim, limit)),
+            late,
+          )
+          if ('fingerprintSkipped' in begin) metrics.fingerprintSkipped.inc()
+          return begin
+        },
       ),
     settle: (ref, own, as, retainMs, statements) =>
       traced(
@@ -57,18 +74,34 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
         () => ({ as: as.kind }),
         () =>
           outside(() =>
-            timed('settle', () =>
-              isTransactional(store)
-                ? store.settle(ref, own, as, retainMs, statements, limit)
-                : store.settle(ref, own, as, retainMs),
+            timed(
+              'settle',
+              repeatable(() =>
+                isTransactional(store)
+                  ? store.settle(ref, own, as, retainMs, statements, limit)
+                  : store.settle(ref, own, as, retainMs),
+              ),
             ),
           ),
       ),
     touch: (ref, own, leaseMs, checkpoint) =>
-      outside(() => timed('touch', () => store.touch(ref, own, leaseMs, checkpoint, limit))),
-    peek: (ref) => outside(() => timed('peek', () => store.peek(ref, limit))),
+      outside(() =>
+        timed(
+          'touch',
+          repeatable(() => store.touch(ref, own, leaseMs, checkpoint, limit)),
+        ),
+      ),
+    peek: (ref) =>
+      outside(() =>
+        timed(
+          'peek',
+          repeatable(() => store.peek(ref, limit)),
+        ),
+      ),
     clear: (ref, how) => outside(() => timed('clear', () => store.clear(ref, how, limit))),
     sweep: async (count) => (await outside(() => timed('sweep', async () => store.sweep?.(count)))) ?? 0,
+    counts: () => outside(() => timed('counts', async () => store.counts?.())),
+    warnings: async () => (await outside(() => timed('warnings', async () => store.warnings?.()))) ?? [],
   }
 }
 
@@ -82,11 +115,13 @@ function refusedBy(cause: unknown): IdempotencyError {
 }
 
 /** A connection that was lost may have lost a reply only: the store recognises a repeat. */
-async function twice<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  try {
-    return await ask()
-  } catch (error) {
-    if (signal.aborted || !isStoreFailure(error)) throw error
-    return ask()
+function repeatable<T>(ask: () => Promise<T>): (signal: AbortSignal) => Promise<T> {
+  return async (signal) => {
+    try {
+      return await ask()
+    } catch (error) {
+      if (signal.aborted || !isStoreFailure(error)) throw error
+      return ask()
+    }
   }
 }

@@ -30,6 +30,13 @@ import { createSweeper } from './sweeper.ts'
 import { createTransaction, type Operation } from './transaction.ts'
 import { wrap, type WrapOptions } from './wrap.ts'
 
+/** `down` while the store is; `degraded` while something is owed to it. `oldestMs` is the age of the oldest work. */
+export interface IdempotencyStatus extends Status {
+  readonly counts: { readonly inflight: number; readonly waiters: number; readonly owedSettles: number }
+  /** Of the store, by state, where it counts them. */
+  readonly records?: Partial<Record<RecordView['state'], number>>
+}
+
 /** One effect per key, for works that call the outside world. */
 export interface Idempotency extends Component {
   /**
@@ -61,6 +68,7 @@ export interface Idempotency extends Component {
   resolve(ref: Ref, as: 'retry' | { readonly value: unknown; readonly codec?: Codec<any> }): Promise<boolean>
   /** Removes a record; false when there is none, or while its lease is alive. Rejects with STORE_UNAVAILABLE. */
   forget(ref: Ref): Promise<boolean>
+  inspect(): Promise<IdempotencyStatus>
   /** Begins to sweep expired records, about once a minute. */
   start(): Promise<void>
   /** Ends that, and waits at most `drain` (10 s) for works in flight and for what is owed to the store. */
@@ -182,18 +190,19 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     return digestRef(ref)
   }
 
-  async function inspect(): Promise<Status> {
+  async function inspect(): Promise<IdempotencyStatus> {
     const { state, openedAt, lastError: message } = guard.stats()
     const [oldest] = works.values()
-    const records = await Promise.resolve(store.counts?.()).catch(() => undefined)
+    const records = await guarded.counts().catch(() => undefined)
     return {
       name: 'idempotency',
       state: state === 'open' ? 'down' : owed.size > 0 ? 'degraded' : 'ok',
-      counts: { inflight: works.size, waiters: waiting(), owedSettles: owed.size, ...records },
+      counts: { inflight: works.size, waiters: waiting(), owedSettles: owed.size },
       ...(oldest === undefined ? {} : { oldestMs: clock.monotonic() - oldest }),
       ...(openedAt === undefined
         ? {}
         : { lastError: { code: 'STORE_UNAVAILABLE', at: openedAt, message: message ?? '' } }),
+      ...(records === undefined ? {} : { records }),
     }
   }
 
@@ -231,8 +240,8 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     forget: async (ref) => guarded.clear(refOf(ref), 'forget'),
     async start() {
       checkOpen()
-      const warnings = await Promise.resolve(store.warnings?.()).catch(() => [])
-      for (const warning of warnings ?? []) logger.warn({}, warning)
+      const warnings = await guarded.warnings().catch(() => [])
+      for (const warning of warnings) logger.warn({}, warning)
       sweeper.start()
     },
     async stop(options) {

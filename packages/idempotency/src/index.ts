@@ -1,4 +1,9 @@
-export { createIdempotency, type Idempotency, type TransactionalIdempotency } from './idempotency.ts'
+export {
+  createIdempotency,
+  type Idempotency,
+  type IdempotencyStatus,
+  type TransactionalIdempotency,
+} from './idempotency.ts'
 export type { Operation } from './transaction.ts'
 export type { Checkpoint, Execution } from './execution.ts'
 export type { Consumed } from './consume.ts'

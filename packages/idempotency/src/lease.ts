@@ -5,10 +5,6 @@ import { IdempotencyError } from './error.ts'
 export interface Lease {
   /** Aborts with LEASE_LOST when the claim is another's, or can be: it was not renewed in time. */
   readonly signal: AbortSignal
-  /** True once the store has said that the claim is another's. */
-  readonly lost: boolean
-  /** When it ends unless it is renewed; monotonic. */
-  readonly endsMs: number
   /** Renews now. Rejects with LEASE_LOST, or with what the store rejects with. */
   renew(checkpoint?: Uint8Array): Promise<void>
   /** Ends the renewing. */
@@ -70,12 +66,6 @@ export function keepLease(
   lapse()
   return {
     signal: controller.signal,
-    get lost() {
-      return lost
-    },
-    get endsMs() {
-      return endsMs
-    },
     renew,
     stop() {
       stopped = true

@@ -123,7 +123,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
       if (!isUnavailable(error)) return failed(attempt, own, running, lease, error)
       // The work is done, and that is what its caller hears.
       const settle = (): Promise<unknown> => guarded.settle(checked.ref, own, as, checked.retainMs, statements)
-      owed.add(`the end of ${checked.op}`, lease.endsMs, settle)
+      owed.add(`the end of ${checked.op}`, clock.monotonic() + checked.leaseMs, settle)
       return outcome(false)
     }
     await runAfterCommit(effects, ctx, { logger, clock })
@@ -142,7 +142,8 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const known = checked.guarantee === 'at-least-once' || running.isNotStarted(error)
     const as: Settlement = { kind: known ? 'release' : 'unknown' }
     const settle = (): Promise<'ok' | 'lost'> => guarded.settle(checked.ref, own, as, checked.retainMs, [])
-    const settled = await settle().catch(() => owed.add(`the failure of ${checked.op}`, lease.endsMs, settle))
+    const untilMs = clock.monotonic() + checked.leaseMs
+    const settled = await settle().catch(() => owed.add(`the failure of ${checked.op}`, untilMs, settle))
     // The work ended because its lease had: that is no failure of its own.
     if (settled === 'lost' && isAbort(error, lease.signal)) return winnersAnswer(attempt)
     throw error

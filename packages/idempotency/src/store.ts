@@ -44,7 +44,10 @@ export type Settlement =
   | { readonly kind: 'tombstone' | 'release' | 'unknown' }
 
 /** What a claim meets when it is not won. */
-export type Held =
+export type Held = { readonly kind: 'mismatch' } | (Match & { readonly fingerprintSkipped?: true })
+
+/** With `fingerprintSkipped` only because the two fingerprints are of different algorithms. */
+type Match =
   | {
       readonly kind: 'done'
       readonly bytes: Uint8Array
@@ -54,7 +57,6 @@ export type Held =
     }
   | { readonly kind: 'tombstone'; readonly operationId: string; readonly attempt: number }
   | { readonly kind: 'unknown' }
-  | { readonly kind: 'mismatch' }
   | { readonly kind: 'busy'; readonly leaseLeftMs: number }
   | { readonly kind: 'lapsed'; readonly attempt: number }
 

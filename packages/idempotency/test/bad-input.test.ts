@@ -1,7 +1,8 @@
 import { PGlite } from '@electric-sql/pglite'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createIdempotency, reply, type Call } from '@keelson/idempotency'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { createIdempotency, memoryStore, reply, type Call } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
+import { redisStore } from '@keelson/idempotency/redis'
 import { openOrders, type Orders } from './orders.ts'
 
 let orders: Orders
@@ -11,6 +12,7 @@ beforeAll(async () => {
 afterAll(() => orders.close())
 
 const good: Call = { scope: 'm1', op: 'POST /orders', key: 'k1', input: { a: 1 } }
+const ran = vi.fn(async () => {})
 const cycle: { self?: unknown } = {}
 cycle.self = cycle
 
@@ -68,6 +70,9 @@ const cases: [string, object, string, RegExp][] = [
   ['bestEffort that is no boolean', { bestEffort: 'no' }, 'OPTION_INVALID', /"bestEffort" must be true or false/],
   ['retries that are no number', { retries: 'many' }, 'OPTION_INVALID', /"retries" must be an integer/],
   ['a negative retain', { retain: -1 }, 'OPTION_INVALID', /"retain"/],
+  ['a lease that ends at once', { lease: '1ms' }, 'OPTION_INVALID', /"lease" must be .*at least 100ms/],
+  ['an unknown guarantee', { guarantee: 'exactly-once' }, 'OPTION_INVALID', /"guarantee" must be 'at-least-once' or/],
+  ['a codec that only writes', { codec: { encode() {} } }, 'OPTION_INVALID', /"codec" must be .*decode\(\)/],
 ]
 
 test.each(cases)('%s: clear error, nothing run, nothing stored', async (_, change, code, message) => {
@@ -79,7 +84,9 @@ test.each(cases)('%s: clear error, nothing run, nothing stored', async (_, chang
     code,
     message: expect.stringMatching(message),
   })
+  await expect(orders.idempotency.run(call, ran)).rejects.toMatchObject({ code })
   expect(orders.runs()).toBe(0)
+  expect(ran).not.toHaveBeenCalled()
   expect(await orders.count()).toEqual(before)
 })
 
@@ -90,13 +97,15 @@ test('no error says the key', async () => {
 
 test.each([
   ['no store', {}, /"store" is required/],
-  ['a store that is none', { store: {} }, /"store" must be an object with within\(\), health\(\)/],
+  ['a store that is none', { store: {} }, /"store" must be an object with begin\(\), settle\(\)/],
   ['an unknown option', { leese: 1 }, /unknown option "leese"; did you mean "lease"/],
   ['an unreadable lease', { lease: '5 s' }, /"lease" must be a Duration such as 250, '250ms', '5s'.* \(got '5 s'\)/],
   ['a lease of nothing', { lease: 0 }, /"lease" must be .*at least 100ms/],
   ['storeTimeout over a minute', { storeTimeout: '2m' }, /"storeTimeout" must be .*at most 1m/],
   ['a lease beyond Postgres', { lease: '30d' }, /"lease" must be .*at most 24d/],
   ['half a byte', { maxStoredBytes: 0.5 }, /"maxStoredBytes" must be an integer/],
+  ['an unknown guarantee', { guarantee: 'exactly-once' }, /"guarantee" must be 'at-least-once' or 'at-most-once'/],
+  ['onStoreDown without a choice', { onStoreDown: true }, /"onStoreDown" must be 'refuse' or 'run-unprotected'/],
   ['a logger without methods', { logger: {} }, /"logger" must be an object with debug\(\)/],
   ['waiters below zero', { maxWaiters: { perKey: -1 } }, /"maxWaiters/],
 ])('createIdempotency with %s says so', (name, options, message) => {
@@ -115,6 +124,55 @@ test.each([['drop table'], ['Keelson'], [''], ['x'.repeat(64)], [7]])('a schema 
   expect(() => postgresStore(orders.db, { schema: schema as string })).toThrowError(
     expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(/"schema"/) }),
   )
+})
+
+test.each([
+  [{ prefix: 'a b' }, /"prefix"/],
+  [{ prefix: '{tag}' }, /"prefix"/],
+  [{ replicas: -1 }, /"replicas" must be an integer from 0/],
+  [{ replicaTimeout: 0 }, /"replicaTimeout"/],
+  [{ replica: 1 }, /unknown option "replica"; did you mean "replicas"/],
+])('redisStore refuses %j', (options, message) => {
+  const port = { client: 'custom', command() {}, pipeline() {}, script() {}, subscribe() {} } as never
+  expect(() => redisStore(port, options as never)).toThrowError(
+    expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(message) }),
+  )
+})
+
+test('what is no client of Redis, and a memory store without room, are refused', () => {
+  expect(() => redisStore(new Map() as never)).toThrowError(expect.objectContaining({ code: 'OPTION_INVALID' }))
+  expect(() => memoryStore({ maxRecords: 0 })).toThrowError(expect.objectContaining({ code: 'OPTION_INVALID' }))
+})
+
+test('what an operator asks is checked as a call is', async () => {
+  const { idempotency } = orders
+  const ref = { scope: 'm1', op: 'x', key: '' }
+  for (const asked of [idempotency.find(ref), idempotency.forget(ref), idempotency.resolve(ref, 'retry')]) {
+    await expect(asked).rejects.toMatchObject({ code: 'KEY_INVALID' })
+  }
+  const named = { ...ref, key: 'k' }
+  await expect(idempotency.resolve(named, 'again' as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  await expect(idempotency.resolve(named, { codec: 1 } as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  await expect(idempotency.stop({ drain: 'x' as never })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  await expect(idempotency.runOnce({ budget: -1 })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+})
+
+test.each([
+  ['a name that is none', '', 1, /"name" must be a text/],
+  ['a function', 'a', () => {}, /"data" must be JSON/],
+  ['a BigInt', 'a', 1n, /"data" must be JSON/],
+  ['too much', 'a', 'x'.repeat(300_000), /at most 262144 bytes \(got 3000/],
+])('a checkpoint of %s is refused', async (_, name, data, message) => {
+  const { idempotency } = orders
+  const saving = idempotency.run({ ...good, key: 'checkpoint' }, (x) => x.save(name, data))
+  await expect(saving).rejects.toMatchObject({ code: 'INPUT_INVALID', message: expect.stringMatching(message) })
+})
+
+test('a store without transactions has no transaction()', async () => {
+  const idempotency = createIdempotency({ store: memoryStore() })
+  await expect((idempotency as typeof orders.idempotency).transaction(good, orders.place)).rejects.toMatchObject({
+    code: 'STORE_NOT_TRANSACTIONAL',
+  })
 })
 
 test('a reply that cannot be sent leaves nothing', async () => {

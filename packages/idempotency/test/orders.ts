@@ -19,7 +19,7 @@ export interface Orders {
   readonly schema: string
   readonly idempotency: TransactionalIdempotency
   /** Another instance on the same database, as another process has it. */
-  another(options?: Partial<IdempotencyOptions>): TransactionalIdempotency
+  another(options?: Partial<Omit<IdempotencyOptions, 'store'>>): TransactionalIdempotency
   /** The work of most tests: an order, an outbox row, 201. Counts its runs. */
   readonly place: (tx: Tx, operation: Operation) => Promise<Reply>
   readonly runs: () => number
@@ -39,7 +39,7 @@ export const databases = {
 export async function openOrders(
   db: (pg.Pool | PGlite) & DatabaseLike,
   schema: string,
-  options: Partial<IdempotencyOptions> = {},
+  options: Partial<Omit<IdempotencyOptions, 'store'>> = {},
 ): Promise<Orders> {
   const store = postgresStore(db, { schema })
   await migrate(db, [store, { schema, migrations: [tables] }])

@@ -66,8 +66,15 @@ describe.each(Object.keys(stores))('%s', (name) => {
     const ref = someRef()
     const own = await won(ref, { fingerprint: print(1) })
     expect(await store.begin(ref, claim({ fingerprint: print(2) }))).toEqual({ kind: 'mismatch' })
-    expect(await store.begin(ref, claim({ fingerprint: print(2, 'raw') }))).toMatchObject({ kind: 'busy' })
-    expect(await store.begin(ref, claim())).toMatchObject({ kind: 'busy' })
+    expect(await store.begin(ref, claim({ fingerprint: print(2, 'raw') }))).toMatchObject({
+      kind: 'busy',
+      fingerprintSkipped: true,
+    })
+    for (const more of [{}, { fingerprint: print(1) }]) {
+      const busy = await store.begin(ref, claim(more))
+      expect(busy.kind).toBe('busy')
+      expect(busy).not.toHaveProperty('fingerprintSkipped')
+    }
     await store.settle(ref, own, { kind: 'done', bytes: bytes(1) }, 60_000)
     expect(await store.begin(ref, claim({ fingerprint: print(2) }))).toEqual({ kind: 'mismatch' })
     expect(await store.begin(ref, claim({ fingerprint: print(1) }))).toMatchObject({ kind: 'done' })

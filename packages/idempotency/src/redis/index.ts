@@ -148,7 +148,8 @@ export function redisStore(
   }
 }
 
-function beginOf([kind, ...rest]: RedisReply[]): Begin {
+function beginOf([kind, skipped, ...rest]: RedisReply[]): Begin {
+  const note = skipped === 1 ? { fingerprintSkipped: true as const } : {}
   switch (String(kind)) {
     case 'yours': {
       const [fence, attempt, checkpoint] = rest as [number, number, Buffer]
@@ -157,24 +158,19 @@ function beginOf([kind, ...rest]: RedisReply[]): Begin {
     case 'done': {
       const [bytes, attempt, nonce, meta] = rest as [Buffer, number, Buffer, Buffer]
       const trace = unpackMeta(meta)
-      return {
-        kind: 'done',
-        bytes,
-        attempt,
-        operationId: operationIdOf(nonce),
-        ...(trace === undefined ? {} : { trace }),
-      }
+      const operationId = operationIdOf(nonce)
+      return { kind: 'done', bytes, attempt, operationId, ...(trace === undefined ? {} : { trace }), ...note }
     }
     case 'tombstone': {
       const [attempt, nonce] = rest as [number, Buffer]
-      return { kind: 'tombstone', attempt, operationId: operationIdOf(nonce) }
+      return { kind: 'tombstone', attempt, operationId: operationIdOf(nonce), ...note }
     }
     case 'busy':
-      return { kind: 'busy', leaseLeftMs: rest[0] as number }
+      return { kind: 'busy', leaseLeftMs: rest[0] as number, ...note }
     case 'lapsed':
-      return { kind: 'lapsed', attempt: rest[0] as number }
+      return { kind: 'lapsed', attempt: rest[0] as number, ...note }
     case 'unknown':
-      return { kind: 'unknown' }
+      return { kind: 'unknown', ...note }
     default:
       return { kind: 'mismatch' }
   }
