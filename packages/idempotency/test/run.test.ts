@@ -24,7 +24,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
   })
 
   /** Another process, as far as the store can tell. */
-  function another(more: Partial<IdempotencyOptions<IdempotencyStore>> = {}): Idempotency {
+  function another(more: Partial<IdempotencyOptions> = {}): Idempotency {
     const made: Idempotency = createIdempotency<IdempotencyStore>({ store: opened.store, storeTimeout: '5s', ...more })
     instances.push(made)
     return made

@@ -85,7 +85,7 @@ export function createRecords(
       }
     },
 
-    async settle(ref, own, as, retainMs, statements = [], limit = undefined) {
+    async settle(ref, own, as, retainMs, statements = [], limit) {
       const { lockMs, ...o } = limits(limit)
       const owner = [ref, own.nonce, String(own.fence)]
       const end: Statement =
