@@ -5,7 +5,7 @@ import type { Begin, Claim, IdempotencyStore } from './store.ts'
 
 /** Where nobody wakes us, the first look again, and the longest pause between two. */
 const FIRST_POLL_MS = 20
-const LONGEST_POLL_MS = 500
+const LONGEST_POLL_MS = 250
 
 /** Claims refs for `run()`: a held one is waited for. */
 export interface RunClaims {

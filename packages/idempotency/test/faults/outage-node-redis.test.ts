@@ -1,0 +1,3 @@
+import { outageSuite } from './outage.ts'
+
+outageSuite('node-redis 6')

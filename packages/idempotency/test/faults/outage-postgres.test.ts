@@ -1,0 +1,3 @@
+import { outageSuite } from './outage.ts'
+
+outageSuite('Postgres')

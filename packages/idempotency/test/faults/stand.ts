@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { createIdempotency, type Idempotency, type IdempotencyOptions, type IdempotencyStore } from '@keelson/idempotency'
+import { postgresStore } from '@keelson/idempotency/postgres'
+import type { RedisStoreOptions } from '@keelson/idempotency/redis'
+import { migrate } from '@keelson/kernel/postgres'
+import { startFaultProxy, type FaultProxy } from '../../../../tools/faults/fault-proxy.ts'
+import { startPostgres } from '../../../../tools/servers/postgres.ts'
+import type { PrivateServer } from '../../../../tools/servers/private-server.ts'
+import { startRedis } from '../../../../tools/servers/redis.ts'
+import { openStore, type StoreKind } from './open-store.ts'
+
+/** A private server to be hurt, behind a proxy to be hurt, with stores over it. */
+export interface Stand extends AsyncDisposable {
+  readonly kind: StoreKind
+  readonly server: PrivateServer
+  readonly proxy: FaultProxy
+  /** By way of the proxy. */
+  readonly url: string
+  /** Prefix or schema of the stores. */
+  readonly space: string
+  /** An instance with connections of its own; closed with the stand. */
+  open(options?: Partial<IdempotencyOptions>, o?: { direct?: boolean; redis?: RedisStoreOptions }): Promise<Idempotency>
+}
+
+export const STORE_TIMEOUT_MS = 250
+
+/** What was answered survives a SIGKILL: the log is written before the answer leaves, and never behind an fsync. */
+export const DURABLE = { appendonly: 'yes', appendfsync: 'no' }
+
+/** Starts both and opens nothing yet. */
+export async function startStand(kind: StoreKind): Promise<Stand> {
+  await using started = new AsyncDisposableStack()
+  const server = started.use(await (kind === 'Postgres' ? startPostgres() : startRedis({ settings: DURABLE })))
+  const proxy = started.use(await startFaultProxy(server))
+  const url = server.url.replace(`:${server.port}`, `:${proxy.port}`)
+  const space = `faults_${randomBytes(4).toString('hex')}`
+  if (kind === 'Postgres') {
+    const pool = new pg.Pool({ connectionString: server.url, max: 1 })
+    await migrate(pool, [postgresStore(pool, { schema: space })])
+    await pool.end()
+  }
+  const running = started.move()
+  return {
+    kind,
+    server,
+    proxy,
+    url,
+    space,
+    async open(options = {}, { direct = false, redis = {} } = {}) {
+      const { store, ...opened } = await openStore(kind, direct ? server.url : url, space, redis)
+      running.defer(() => opened[Symbol.asyncDispose]())
+      const idempotency: Idempotency = createIdempotency<IdempotencyStore>({
+        store,
+        storeTimeout: STORE_TIMEOUT_MS,
+        ...options,
+      })
+      running.defer(() => idempotency.close())
+      return idempotency
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+export interface Timed<T> {
+  readonly value: T
+  readonly tookMs: number
+}
+
+export async function timed<T>(promise: Promise<T>): Promise<Timed<T>> {
+  const startMs = performance.now()
+  return { value: await promise, tookMs: performance.now() - startMs }
+}
+
+/** A door that is shut until it is opened. */
+export interface Gate {
+  readonly opened: Promise<void>
+  open(): void
+}
+
+export function gate(): Gate {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { opened: promise, open: resolve }
+}
