@@ -7,26 +7,20 @@ const metrics = createMetrics('kernel')
 export type StoreOutcome = 'ok' | 'failed' | 'timeout' | 'rejected' | 'error'
 export const storeCalls: Counter<'store' | 'outcome'> = metrics.counter(
   'store_calls',
-  'Calls to a store through its guard, by how they ended. Pings are not counted.',
+  'Calls through a guard, by how they ended.',
   ['store', 'outcome'],
 )
-export const storeOpen: Gauge<'store'> = metrics.gauge(
-  'store_open',
-  'Guards of a store that are open, so that its calls are refused.',
-  ['store'],
-)
+export const storeOpen: Gauge<'store'> = metrics.gauge('store_open', 'Guards that are open.', ['store'])
 
 /** `unknown` is COMMIT_UNKNOWN, `unavailable` STORE_UNAVAILABLE, `failed` any other error. */
 export type UnitOutcome = 'commit' | 'rollback' | 'failed' | 'unavailable' | 'unknown'
 export const units: Counter<'end'> = metrics.counter('units', 'Units of work, by how they ended.', ['end'])
-export const unitSeconds: Histogram = metrics.histogram(
-  'unit',
-  'How long units of work took, with their restarts and the wait for a connection.',
-  { unit: 'seconds' },
-)
+export const unitSeconds: Histogram = metrics.histogram('unit', 'Time of units of work, restarts included.', {
+  unit: 'seconds',
+})
 export const afterCommitFailures: Counter<'kind'> = metrics.counter(
   'aftercommit_failures',
-  'afterCommit hooks that threw or took too long, by the kind of their effect.',
+  'afterCommit hooks that threw or took too long.',
   ['kind'],
 )
 

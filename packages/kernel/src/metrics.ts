@@ -72,8 +72,8 @@ const OTHER = 'other'
 
 const BUCKETS = {
   seconds: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-  bytes: [256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216],
-} as const
+  bytes: Array.from({ length: 9 }, (_, i) => 256 * 4 ** i),
+}
 
 const WORDS = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/
 /** Endings that we add, or that Prometheus reads as a part of a histogram. */
@@ -94,8 +94,6 @@ const REFUSED_LABEL = /^(le|quantile)$|(^|_)(id|key|path|url|tenant|scope|princi
  * @throws KernelError OPTION_INVALID for a wrong name, label or bucket, when the family is made; counting never throws.
  */
 export function createMetrics(pkg: string): Metrics {
-  const owner = 'createMetrics'
-  check(owner, 'pkg', pkg, typeof pkg === 'string' && WORDS.test(pkg), 'words like cache or adapters_express')
   const families = new Map<string, () => MetricFamily>()
 
   function add<C>(
@@ -106,11 +104,11 @@ export function createMetrics(pkg: string): Metrics {
     series: Series<C>,
     samplesOf: (name: string, labels: Sample['labels'], cell: C) => readonly Sample[],
   ): void {
-    const fits = typeof what === 'string' && WORDS.test(what) && !TAKEN_ENDING.test(what)
-    check(type, 'what', what, fits, 'words like store_calls, without _total, _bucket, _sum or _count')
-    check(type, 'help', help, typeof help === 'string' && help !== '', 'a sentence')
-    const name = `keelson_${pkg}_${what}${ending}`
-    check(type, 'what', what, !families.has(name), 'used once')
+    const base = `keelson_${pkg}_${what}`
+    const name = base + ending
+    const fits = WORDS.test(base) && !TAKEN_ENDING.test(base) && !families.has(name)
+    check('name', name, fits, 'new, and words joined by _ that do not end in total, bucket, sum or count')
+    check('help', help, typeof help === 'string' && help !== '', 'a sentence')
     families.set(name, () => ({
       name,
       help,
@@ -121,7 +119,7 @@ export function createMetrics(pkg: string): Metrics {
 
   return {
     counter(what, help, labels = []) {
-      const series = seriesOf('counter', labels, numbers)
+      const series = seriesOf(labels, numbers)
       add('counter', what, '_total', help, series, (name, labels, [value = 0]) => [{ name, labels, value }])
       if (labels.length === 0) series.cell(undefined)
       return {
@@ -131,7 +129,7 @@ export function createMetrics(pkg: string): Metrics {
       } as Counter<any>
     },
     gauge(what, help, labels = []) {
-      const series = seriesOf('gauge', labels, (): GaugeCell => ({ value: numbers(), read: undefined }))
+      const series = seriesOf(labels, (): GaugeCell => ({ value: numbers(), read: undefined }))
       add('gauge', what, '', help, series, (name, labels, cell) => {
         const value = cell.read === undefined ? cell.value[0] : readingOf(cell.read)
         return value === undefined ? [] : [{ name, labels, value }]
@@ -152,9 +150,9 @@ export function createMetrics(pkg: string): Metrics {
     },
     histogram(what, help, options) {
       const { unit, buckets, labels = [] } = options
-      check('histogram', 'unit', unit, Object.hasOwn(BUCKETS, unit), "'seconds' or 'bytes'")
+      check('unit', unit, Object.hasOwn(BUCKETS, unit), "'seconds' or 'bytes'")
       const bounds = checkBuckets(buckets ?? BUCKETS[unit])
-      const series = seriesOf('histogram', labels, () => ({
+      const series = seriesOf(labels, () => ({
         // The last one counts what is over all bounds.
         counts: numbers(bounds.length + 1),
         sum: numbers(),
@@ -226,57 +224,50 @@ interface Series<C> {
 /** A level for each label, values as keys: a known label set is found without making anything. */
 type Level<C> = Map<unknown, Level<C> | C>
 
-function seriesOf<C>(family: string, names: readonly string[], make: () => C): Series<C> {
+function seriesOf<C>(names: readonly string[], make: () => C): Series<C> {
   const fit = (name: unknown): boolean => typeof name === 'string' && WORDS.test(name) && !REFUSED_LABEL.test(name)
   check(
-    family,
     'labels',
     names,
     Array.isArray(names) && names.every(fit) && new Set(names).size === names.length,
-    'different words that name few values; no id, key, path, url, tenant, scope, principal, le or quantile',
+    'different words, none of them id, key, path, url, tenant, scope, principal, le, quantile',
   )
   const entries: [Sample['labels'], C][] = []
   const root: Level<C> = new Map()
-  const others = names.map(() => OTHER)
+  // Without labels there is one level all the same.
+  const path = names.length === 0 ? [''] : names
+  const labelsOf = (valueOf: (name: string) => string): Sample['labels'] =>
+    Object.freeze(Object.fromEntries(names.map((name) => [name, valueOf(name)])))
+  const others = labelsOf(() => OTHER)
 
-  function find(values: readonly string[]): C | undefined {
-    let at: Level<C> | C | undefined = root.get(names.length === 0 ? '' : values[0])
-    for (let level = 1; level < names.length && at !== undefined; level++) at = (at as Level<C>).get(values[level])
+  function find(given: Given): C | undefined {
+    let at: Level<C> | C | undefined = root
+    for (const name of path) at = (at as Level<C> | undefined)?.get(given?.[name])
     return at as C | undefined
   }
 
-  function add(values: readonly string[]): C {
-    const cell = make()
+  function add(labels: Sample['labels']): C {
     let level = root
-    for (const value of values.slice(0, -1)) {
-      const next = (level.get(value) as Level<C> | undefined) ?? new Map<unknown, Level<C> | C>()
-      level.set(value, next)
+    for (const name of path.slice(0, -1)) {
+      const next = (level.get(labels[name]) as Level<C> | undefined) ?? new Map<unknown, Level<C> | C>()
+      level.set(labels[name], next)
       level = next
     }
-    level.set(values.at(-1) ?? '', cell)
-    entries.push([Object.freeze(Object.fromEntries(names.map((name, i) => [name, values[i]!]))), cell])
+    const cell = make()
+    level.set(labels[path.at(-1)!], cell)
+    entries.push([labels, cell])
     return cell
   }
 
   /** A label set not seen in this form. */
   function meet(given: Given): C {
-    const values = names.map((name) => String(given?.[name] ?? ''))
-    const known = find(values)
-    if (known !== undefined) return known
+    const labels = labelsOf((name) => String(given?.[name] ?? ''))
     // One place is kept for the others.
-    return entries.length < MAX_SERIES - 1 ? add(values) : (find(others) ?? add(others))
+    const kept = entries.length < MAX_SERIES - 1 ? labels : others
+    return find(labels) ?? find(kept) ?? add(kept)
   }
 
-  return {
-    cell(given) {
-      let at: Level<C> | C | undefined = root.get(names.length === 0 ? '' : given?.[names[0]!])
-      for (let level = 1; level < names.length && at !== undefined; level++) {
-        at = (at as Level<C>).get(given?.[names[level]!])
-      }
-      return (at as C | undefined) ?? meet(given)
-    },
-    all: () => entries,
-  }
+  return { cell: (given) => find(given) ?? meet(given), all: () => entries }
 }
 
 function checkBuckets(buckets: readonly number[]): readonly number[] {
@@ -284,12 +275,11 @@ function checkBuckets(buckets: readonly number[]): readonly number[] {
     Array.isArray(buckets) &&
     buckets.length > 0 &&
     buckets.every((bound, i) => Number.isFinite(bound) && bound > (buckets[i - 1] ?? 0))
-  check('histogram', 'buckets', buckets, grows, 'growing finite numbers over 0')
+  check('buckets', buckets, grows, 'growing finite numbers over 0')
   return [...buckets]
 }
 
-function check(owner: string, option: string, given: unknown, fits: boolean, allowed: string): void {
-  if (fits) return
-  const where = owner === 'createMetrics' ? owner : `createMetrics().${owner}`
-  throw new KernelError('OPTION_INVALID', `${where}: "${option}" must be ${allowed} (got ${show(given)})`)
+function check(option: string, given: unknown, fits: boolean, allowed: string): void {
+  if (!fits)
+    throw new KernelError('OPTION_INVALID', `createMetrics: "${option}" must be ${allowed} (got ${show(given)})`)
 }

@@ -181,7 +181,7 @@ describe('carry and resume', () => {
     ['a correlation id with a lone surrogate', { correlationId: 'a\ud800' }, {}],
     ['an invalid traceparent', { traceparent: 'ff-x', correlationId: 'c1' }, { correlationId: 'c1' }],
     ['a tenant that is no scope', { tenant: 'ä'.repeat(65) }, {}],
-    ['a principal that is no JSON', { principal: '{' }, {}],
+    ['a principal that is no JSON', { principal: '{', tenant: 'm1' }, { tenant: 'm1' }],
     ['a principal that is an object already', { principal: { id: 'u1' } }, {}],
     ['a principal that is text', { principal: '"u1"' }, {}],
     ['a principal that is null', { principal: 'null' }, {}],

@@ -176,6 +176,9 @@ describe('label sets', () => {
     for (let i = 0; i < 1_000; i++) gauge.add(1, { a: `v${i}` })
     expect(samplesOf(metrics).length).toBe(200)
     expect(valuesOf(metrics)).toMatchObject({ v0: 1, v198: 1, other: 801 })
+    const untyped = gauge as { add(by: number, labels: unknown): void }
+    untyped.add(1, { a: { toString: () => 'v0' } })
+    expect(valuesOf(metrics)).toMatchObject({ v0: 2, other: 801 })
   })
 
   test('whatever comes past the types: unknown labels are not read, missing ones are empty, nothing throws', () => {
@@ -207,24 +210,24 @@ describe('what is wrong is refused when the family is made', () => {
   const metrics = createMetrics('x')
   metrics.counter('taken', 'Taken.')
   test.each<[string, () => unknown, RegExp]>([
-    ['a package', () => createMetrics('adapters-express'), /createMetrics: "pkg" must be words .*'adapters-express'/],
     [
-      'a name',
-      () => metrics.counter('Reads', 'z'),
-      /createMetrics\(\)\.counter: "what" must be words .*\(got 'Reads'\)/,
+      'a package',
+      () => createMetrics('adapters-express').counter('y', 'z'),
+      /"name" must be .*keelson_adapters-express_/,
     ],
-    ['no name', () => metrics.counter('', 'z'), /"what" must be words/],
-    ['an ending that is added', () => metrics.counter('reads_total', 'z'), /"what" must be .* without _total/],
-    ['a part of a histogram', () => metrics.gauge('reads_bucket', 'z'), /"what" must be/],
-    ['a name twice', () => metrics.counter('taken', 'z'), /"what" must be used once \(got 'taken'\)/],
-    ['no help', () => metrics.gauge('y', ''), /createMetrics\(\)\.gauge: "help" must be a sentence/],
+    ['a name', () => metrics.counter('Reads', 'z'), /^createMetrics: "name" must be .*'keelson_x_Reads_total'/],
+    ['no name', () => metrics.counter('', 'z'), /"name" must be/],
+    ['an ending that is added', () => metrics.counter('reads_total', 'z'), /"name" must be .* not end in total/],
+    ['a part of a histogram', () => metrics.gauge('reads_bucket', 'z'), /"name" must be/],
+    ['a name twice', () => metrics.counter('taken', 'z'), /"name" must be new, .*'keelson_x_taken_total'/],
+    ['no help', () => metrics.gauge('y', ''), /"help" must be a sentence \(got ''\)/],
     ['a label with a dash', () => metrics.counter('y', 'z', ['a-b']), /"labels" must be different words/],
     ['a label twice', () => metrics.counter('y', 'z', ['a', 'a']), /"labels" must be different words/],
     ['a label of Prometheus', () => metrics.counter('y', 'z', ['le']), /"labels"/],
-    ['a label with no bound', () => metrics.counter('y', 'z', ['tenant']), /"labels" .*no id, key, path/],
+    ['a label with no bound', () => metrics.counter('y', 'z', ['tenant']), /"labels" .*none of them id, key/],
     ['an id', () => metrics.gauge('y', 'z', ['operation_id']), /"labels"/],
     ['labels as text', () => metrics.counter('y', 'z', 'a' as never), /"labels"/],
-    ['a unit', () => metrics.histogram('y', 'z', { unit: 'ms' as never }), /histogram: "unit" must be 'seconds' or/],
+    ['a unit', () => metrics.histogram('y', 'z', { unit: 'ms' as never }), /"unit" must be 'seconds' or 'bytes'/],
     [
       'buckets that fall',
       () => metrics.histogram('y', 'z', { unit: 'bytes', buckets: [2, 1] }),

@@ -1,8 +1,5 @@
-import { masterOf, redirectionOf, type ClusterView } from './cluster.ts'
+import { masterOf, type ClusterView } from './cluster.ts'
 import type { Channel, Listener, ListenerEvents } from './driver.ts'
-
-/** A slot may move while we subscribe. */
-const MOST_TRIES = 3
 
 /**
  * Listens to a cluster: to any master for plain channels, which all nodes carry, and to the master of its slot for a
@@ -14,6 +11,8 @@ export function clusterListener(view: ClusterView, events: ListenerEvents, signa
   let plain: Promise<Listener> | undefined
 
   async function listenerFor(key: string | null): Promise<Listener> {
+    // Also where it went: ioredis 5 does not say that SSUBSCRIBE was answered MOVED.
+    if (key !== null) await view.learn(key).catch(() => {})
     const node = await masterOf(view, key)
     closing.signal.throwIfAborted()
     let listener = open.get(node.id)
@@ -45,20 +44,10 @@ export function clusterListener(view: ClusterView, events: ListenerEvents, signa
     return plain
   }
 
-  async function subscribe(channel: Channel): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await (await listenerOf(channel)).subscribe([channel])
-      } catch (error) {
-        const moved = redirectionOf({ kind: 'error', error: error as Error }) !== undefined
-        if (!moved || tries === MOST_TRIES) throw error
-        await view.learn(channel.name)
-      }
-    }
-  }
-
   return {
-    subscribe: async (channels) => void (await Promise.all(channels.map(subscribe))),
+    async subscribe(channels) {
+      await Promise.all(channels.map(async (channel) => (await listenerOf(channel)).subscribe([channel])))
+    },
     unsubscribe: async (channel) => (await listenerOf(channel)).unsubscribe(channel),
     ping: () => Promise.all([...open.values()].map(async (listener) => (await listener).ping())),
     close,

@@ -72,7 +72,7 @@ async function sendAsking(node: ClusterNode, commands: readonly Command[]): Prom
 }
 
 /** Reads `MOVED 3999 127.0.0.1:6381`. */
-export function redirectionOf(outcome: Outcome): { kind: 'MOVED' | 'ASK'; address: string } | undefined {
+function redirectionOf(outcome: Outcome): { kind: 'MOVED' | 'ASK'; address: string } | undefined {
   if (outcome.kind !== 'error') return undefined
   const [, kind, address] = /^(MOVED|ASK) \d+ (\S+)/.exec(outcome.error.message) ?? []
   return kind === undefined ? undefined : { kind: kind as 'MOVED' | 'ASK', address: address! }

@@ -10,7 +10,6 @@ interface Cluster extends IoredisLike {
   /** `host:port` of the master, then of its replicas, by slot. */
   readonly slots: readonly (readonly string[])[]
   nodes(role: 'master' | 'all'): IoredisLike[]
-  eval(...args: any): Promise<unknown>
 }
 
 /**
@@ -26,8 +25,7 @@ export function ioredisClusterDriver(client: IoredisLike): RedisDriver {
   const view = {
     master: async (slot: number | null) => (slot === null ? anyOf(cluster) : find(cluster.slots[slot]?.[0])),
     at: async (address: string) => find(address),
-    // A script that does nothing counts as a write, so it leads to the master.
-    learn: (key: string | null) => cluster.eval('return 0', key === null ? 0 : 1, ...(key === null ? [] : [key])),
+    learn: (key: string | null) => learn(cluster, key === null ? [] : [key]),
   }
   return {
     client: 'ioredis',
@@ -42,6 +40,20 @@ export function ioredisClusterDriver(client: IoredisLike): RedisDriver {
       return { driver: ioredisClusterDriver(copy), close: async () => copy.disconnect() }
     },
   }
+}
+
+/**
+ * A script that does nothing counts as a write, so it leads to the master. In a pipeline, because `eval` of a Cluster
+ * with `enableAutoPipelining` takes the script for the key; in lower case, because ioredis 5 sees keys only there.
+ */
+async function learn(cluster: Cluster, keys: readonly string[]): Promise<void> {
+  // Its pipelines would wait for ever.
+  if (cluster.status === 'end') throw new Error('Connection is closed.')
+  const [[error]] = await cluster
+    .pipeline()
+    .callBuffer('eval', 'return 0', keys.length, ...keys)
+    .exec()
+  if (error !== null) throw error
 }
 
 function anyOf(cluster: Cluster): ClusterNode | undefined {

@@ -12,8 +12,8 @@ const OPTIONS = {
   enableAutoPipelining: false,
 }
 
-/** ioredis 5 takes the server's word that a sharded channel has moved for an answer that nobody waits for. */
-const UNSOLICITED = /^Command queue state error/
+/** What ioredis 5 says instead of 'moved' when a sharded channel leaves its server: an answer nobody waits for. */
+const UNASKED = /^Command queue state error/
 
 /** A copy of `redis` that listens. */
 export async function ioredisListener(
@@ -30,7 +30,7 @@ export async function ioredisListener(
   copy.on('moved', () => copy.disconnect())
   copy.on('error', (error: Error) => {
     lastError = error
-    if (UNSOLICITED.test(error.message)) copy.disconnect()
+    if (UNASKED.test(error.message)) copy.disconnect()
   })
   const close = async (): Promise<void> => {
     closing = true
@@ -43,11 +43,17 @@ export async function ioredisListener(
     await close()
     throw lastError ?? error
   }
-  void ended.then(() => closing || events.closed())
+  const lost = ended.then((): never => {
+    if (!closing) events.closed()
+    throw lastError ?? new Error('Connection is closed.')
+  })
+  lost.catch(() => {})
   return {
     async subscribe(channels) {
       // One by one, but in one flight: SSUBSCRIBE takes channels of one slot only.
-      await Promise.all(channels.map(({ name, sharded }) => (sharded ? copy.ssubscribe(name) : copy.subscribe(name))))
+      const answers = channels.map(({ name, sharded }) => (sharded ? copy.ssubscribe(name) : copy.subscribe(name)))
+      // ioredis 5 never settles an SSUBSCRIBE that was answered MOVED.
+      await Promise.race([Promise.all(answers), lost])
     },
     unsubscribe: ({ name, sharded }) => (sharded ? copy.sunsubscribe(name) : copy.unsubscribe(name)),
     ping: () => copy.ping(),

@@ -49,19 +49,24 @@ export const clusters: Record<string, OpenCluster> = {
     nodeRedis(createCluster({ rootNodes: nodes.map((socket) => ({ socket })), defaults: { name }, useReplicas: true })),
 }
 
-async function ioredis(client: Redis | Redis5 | Cluster | Cluster5): Promise<Opened> {
+interface Ioredis extends IoredisLike {
+  on(event: 'error' | 'ready', listener: () => void): unknown
+  disconnect(): void
+}
+
+async function ioredis(client: Ioredis): Promise<Opened> {
   client.on('error', () => {})
-  if (client.status !== 'ready') await new Promise((resolve) => client.once('ready', resolve))
+  if (client.status !== 'ready') await new Promise<void>((resolve) => client.on('ready', resolve))
   return { client, port: redisPort(client), [Symbol.asyncDispose]: async () => client.disconnect() }
 }
 
-interface Connecting extends NodeRedisLike {
+interface NodeRedis extends NodeRedisLike {
   on(event: 'error', listener: () => void): unknown
-  destroy(): void
+  destroy(): unknown
 }
 
-async function nodeRedis(client: Connecting): Promise<Opened> {
+async function nodeRedis(client: NodeRedis): Promise<Opened> {
   client.on('error', () => {})
   await client.connect()
-  return { client, port: redisPort(client), [Symbol.asyncDispose]: async () => client.destroy() }
+  return { client, port: redisPort(client), [Symbol.asyncDispose]: async () => void client.destroy() }
 }

@@ -78,13 +78,19 @@ describe.each(Object.entries(families))('%s', (_, open) => {
     const all = () => Promise.allSettled(Object.values(calls).map((call) => guard.call(call)))
     const closed = () => until('the guard is closed', 10_000, async () => guard.state === 'closed' || undefined)
 
-    for (const harm of [() => proxy.freeze(), () => proxy.refuse(), () => proxy.mute(), () => server.kill()]) {
+    const harms: readonly (readonly [() => unknown, () => unknown])[] = [
+      [() => proxy.freeze(), () => proxy.pass()],
+      [() => proxy.refuse(), () => proxy.pass()],
+      [() => proxy.mute(), () => (proxy.pass(), proxy.resetAll())],
+      [() => server.freeze(), () => server.thaw()],
+      [() => server.kill(), () => server.restart()],
+    ]
+    for (const [harm, mend] of harms) {
       expect(await all()).toMatchObject(Array(3).fill({ status: 'fulfilled' }))
       await harm()
       expect(await all()).toMatchObject(Array(3).fill({ status: 'rejected' }))
       expect(guard.state).toBe('open')
-      proxy.pass()
-      proxy.resetAll()
+      await mend()
       await closed()
     }
     guard.close()

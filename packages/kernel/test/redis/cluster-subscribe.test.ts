@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, describe, expect, test } from 'vitest'
+import { askRedis } from '../../../../tools/servers/ask-redis.ts'
+import { startRedisCluster } from '../../../../tools/servers/redis-cluster.ts'
+import { until } from '../../../../tools/servers/until.ts'
+import { defineScript } from '../../src/redis/index.ts'
+import { keySlot } from '../../src/redis/key-slot.ts'
+import { clusters } from './clients.ts'
+import { hear } from './heard.ts'
+
+const cluster = await startRedisCluster({ replicasPerMaster: 1 })
+afterAll(() => cluster.stop())
+const masters = cluster.nodes.slice(0, 3)
+const url = (index: number): string => masters[index]!.server.url
+const indexOf = (slot: number): number => masters.findLastIndex((_, i) => Math.round((i * 16_384) / 3) <= slot)
+const idOf = async (index: number): Promise<string> => String(await askRedis(url(index), 'CLUSTER', 'MYID'))
+const give = async (slot: number, to: number): Promise<void> => {
+  for (const index of [to, (to + 1) % 3, (to + 2) % 3])
+    await askRedis(url(index), 'CLUSTER', 'SETSLOT', slot, 'NODE', await idOf(to))
+}
+/** Connections of this name that listen, on all nodes that live. */
+const listeners = async (name: string): Promise<number> => {
+  const lists = await Promise.all(
+    cluster.nodes.map(({ server }) => askRedis(server.url, 'CLIENT', 'LIST', 'TYPE', 'PUBSUB').catch(() => '')),
+  )
+  return lists.flatMap((list) => String(list).split('\n')).filter((line) => line.includes(`name=${name} `)).length
+}
+
+describe.each(Object.entries(clusters))('%s', (_, open) => {
+  test('hears plain channels over one connection, whichever node they are published on', async () => {
+    const name = randomUUID()
+    await using opened = await open(cluster.nodes.slice(0, 1), name)
+    const channels = Array.from({ length: 20 }, (_, i) => `${name}${i}`)
+    const heard = await Promise.all(channels.map((channel) => hear(opened.port, channel)))
+    expect(await listeners(name)).toBe(1)
+    for (const [i, channel] of channels.entries()) await askRedis(url(i % 3), 'PUBLISH', channel, `${i}`)
+    await Promise.all(heard.map((each, i) => each.until(`${i}`)))
+    await Promise.all(heard.map((each) => each.close()))
+    expect(await listeners(name)).toBe(0)
+  })
+
+  test('hears sharded channels of every shard, and where they move', async () => {
+    const name = randomUUID()
+    await using opened = await open(cluster.nodes.slice(0, 1), name)
+    const channels = Array.from({ length: 20 }, (_, i) => `${name}${i}`)
+    const heard = await Promise.all(channels.map((channel) => hear(opened.port, channel, { sharded: true })))
+    expect(await listeners(name)).toBe(3)
+    const publish = (i: number, message: string) =>
+      opened.port.command(channels[i]!, ['SPUBLISH', channels[i]!, message])
+    for (const i of channels.keys()) await publish(i, 'first')
+    await Promise.all(heard.map((each) => each.until('first')))
+
+    const slot = keySlot(channels[0]!)
+    const home = indexOf(slot)
+    await give(slot, (home + 1) % 3)
+    await heard[0]!.until('[restored]')
+    await publish(0, 'moved')
+    await heard[0]!.until('moved')
+    const late = await hear(opened.port, channels[0]!, { sharded: true })
+    await give(slot, home)
+    await late.until('[restored]')
+    await publish(0, 'back')
+    await Promise.all([heard[0]!.until('back'), late.until('back')])
+    expect(heard[0]!.log).toEqual(['first', '[lost]', '[restored]', 'moved', '[lost]', '[restored]', 'back'])
+    await Promise.all([late, ...heard].map((each) => each.close()))
+    expect(await listeners(name)).toBe(0)
+  })
+})
+
+test('a master dies: commands, scripts, pipelines and subscriptions go on with its replica', async () => {
+  const name = randomUUID()
+  const script = defineScript(`redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])`)
+  await using stack = new AsyncDisposableStack()
+  const victim = masters[0]!
+  const all = await Promise.all(
+    Object.values(clusters).map(async (open) => {
+      const { port } = stack.use(await open(cluster.nodes, name))
+      // As many connections as it takes to have one to the victim.
+      const key = Array.from({ length: 1_000 }, () => randomUUID()).find((key) => indexOf(keySlot(key)) === 0)!
+      const heard = await hear(port, key, { sharded: true })
+      const plain = await hear(port, 'plain')
+      return { port, heard, plain, key }
+    }),
+  )
+  await victim.server.kill()
+  await Promise.all(
+    all.map(async ({ port, heard, plain, key }) => {
+      await heard.until('[lost]')
+      const write = () => port.pipeline(key, [{ script, keys: [key], args: ['a'] }, ['WAIT', 0, 0]])
+      expect(await until('a master answers', 20_000, write)).toEqual([Buffer.from('a'), 0])
+      expect(await port.script(script, [key], ['b'])).toEqual(Buffer.from('b'))
+      expect(await port.command(key, ['GET', key])).toEqual(Buffer.from('b'))
+      await heard.until('[restored]')
+      await port.command(key, ['SPUBLISH', key, 'sharded'])
+      await heard.until('sharded')
+      await until('the plain channel is heard', 20_000, async () => {
+        await port.command(key, ['PUBLISH', 'plain', key])
+        return plain.log.includes(key) || undefined
+      })
+      await Promise.all([heard.close(), plain.close()])
+    }),
+  )
+  expect(await listeners(name)).toBe(0)
+})

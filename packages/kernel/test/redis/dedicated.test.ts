@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, describe, expect, test } from 'vitest'
+import { askRedis } from '../../../../tools/servers/ask-redis.ts'
+import { startRedisCluster } from '../../../../tools/servers/redis-cluster.ts'
+import { startRedis } from '../../../../tools/servers/redis.ts'
+import { until } from '../../../../tools/servers/until.ts'
+import { isStoreFailure } from '../../src/index.ts'
+import type { RedisPort } from '../../src/redis/index.ts'
+import { clusters, families, variants } from './clients.ts'
+
+const server = await startRedis()
+const cluster = await startRedisCluster()
+afterAll(() => Promise.all([server.stop(), cluster.stop()]))
+
+const urls = [server.url, ...cluster.nodes.map((node) => node.server.url)]
+const connections = async (name: string): Promise<number> => {
+  const lists = await Promise.all(urls.map((url) => askRedis(url, 'CLIENT', 'LIST')))
+  return lists.join('').split(`name=${name} `).length - 1
+}
+
+describe.each<[string, (name: string) => Promise<{ port: RedisPort } & AsyncDisposable>]>(
+  [
+    ...Object.entries(variants).map(([name, open]) => [name, (name: string) => open(server.url, name)] as const),
+    ...Object.entries(clusters).map(([name, open]) => [name, (name: string) => open(cluster.nodes, name)] as const),
+  ].map(([name, open]) => [name, open]),
+)('%s', (_, open) => {
+  test('blocks on a connection of its own, which ends with it', async () => {
+    const name = randomUUID()
+    await using opened = await open(name)
+    const { port } = opened
+    await port.command(name, ['DEL', name])
+    const own = await connections(name)
+    const dedicated = await port.dedicated()
+    expect([dedicated.client, dedicated.cluster, dedicated.sharded]).toEqual([port.client, port.cluster, true])
+    const popped = dedicated.command(name, ['BLPOP', name, 30])
+    await until(
+      'BLPOP waits',
+      5_000,
+      async () => ((await connections(name)) > own && port.command(name, ['PING'])) || undefined,
+    )
+    expect(await port.pipeline(name, [['PING'], ['RPUSH', name, 'a']])).toEqual([Buffer.from('PONG'), 1])
+    expect(await popped).toEqual([Buffer.from(name), Buffer.from('a')])
+    await Promise.all([dedicated.close(), dedicated.close()])
+    await until('its connections are closed', 5_000, async () => (await connections(name)) <= own || undefined)
+    const failing = await dedicated.command(null, ['PING']).catch((error: unknown) => error)
+    expect(isStoreFailure(failing)).toBe(true)
+    expect(await port.command(null, ['PING'])).toEqual(Buffer.from('PONG'))
+  })
+})
+
+describe.each(Object.entries(families))('%s', (_, open) => {
+  test('cannot open one to a server that is away', async () => {
+    await using own = await startRedis()
+    await using opened = await open(own.url)
+    await own.kill()
+    const failing = opened.port.dedicated()
+    const failure = await Promise.race([failing.catch((error: unknown) => error), later(1_000)])
+    if (failure !== 'later') expect(isStoreFailure(failure)).toBe(true)
+    await own.restart()
+    if (failure === 'later') await (await failing).close()
+  })
+})
+
+function later(ms: number): Promise<'later'> {
+  return new Promise((resolve) => setTimeout(resolve, ms, 'later' as const))
+}
