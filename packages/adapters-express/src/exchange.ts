@@ -1,14 +1,24 @@
-import { isListHeader, type BodyTap, type Exchange, type StoredResponse } from '@keelson/http'
+import {
+  captureNodeAnswer,
+  groupHeaders,
+  HttpError,
+  onNodeHead,
+  readTarget,
+  type BodyTap,
+  type Exchange,
+  type StoredResponse,
+} from '@keelson/http'
 import type { Request, Response } from 'express'
 
 /** An Express request and its response as an Exchange. */
 export function expressExchange(req: Request, res: Response, tap: BodyTap): Exchange {
-  const [path, query] = splitTarget(req.originalUrl)
+  const { path, query } = readTarget(req.originalUrl)
   const { socket } = req
   const bytesBefore = socket.bytesWritten
   let searchParams: URLSearchParams | undefined
   let gone: AbortController | undefined
   let body: Promise<Uint8Array> | undefined
+  let isCaptured = false
 
   return {
     method: req.method,
@@ -30,11 +40,18 @@ export function expressExchange(req: Request, res: Response, tap: BodyTap): Exch
     },
     header: (name) => req.headersDistinct[name.toLowerCase()]?.join(', '),
     headerLines: (name) => req.headersDistinct[name.toLowerCase()] ?? [],
+    hideHeader: (name) => void delete req.headers[name.toLowerCase()],
     rawBody: () => (body ??= readBody(req, tap)),
     setHeader(name, value) {
       if (!res.headersSent) res.setHeader(name, value)
     },
-    send: (response) => send(res, response),
+    onHead: (f) => onNodeHead(res, f),
+    capture(o, save) {
+      if (isCaptured) throw new HttpError('CAPTURE_TWICE', 'this answer is captured already')
+      isCaptured = true
+      captureNodeAnswer(res, { ...o, save }, (response, end) => send(res, response, end))
+    },
+    send: (response) => send(res, response, (body) => res.end(body)),
     onEnd(f) {
       const report = (): void => {
         f({ status: res.statusCode, bytes: socket.bytesWritten - bytesBefore, aborted: !res.writableFinished })
@@ -69,25 +86,21 @@ function readBody(req: Request, tap: BodyTap): Promise<Uint8Array> {
   return bytes
 }
 
-/** By `setHeader` and `end`, so that compression that stands outside still works. */
-async function send(res: Response, { status, headers, body }: StoredResponse): Promise<void> {
-  if (res.destroyed) return
+/**
+ * By `setHeader` and `end`, so that compression that stands outside still works. Of a client that has gone only the
+ * socket is dead: who captures hears the end.
+ */
+async function send(
+  res: Response,
+  { status, headers, body }: StoredResponse,
+  end: (body: Uint8Array) => unknown,
+): Promise<void> {
+  if (res.destroyed && res.headersSent) return
   res.statusCode = status
-  for (const [name, values] of Object.values(groupByName(headers))) {
-    const before = isListHeader(name) ? [res.getHeader(name) ?? []].flat() : []
-    const all = [...before.map(String), ...values]
-    res.setHeader(name, all.length === 1 ? all[0]! : all)
-  }
+  for (const [name, value] of groupHeaders(headers, (name) => res.getHeader(name))) res.setHeader(name, value)
   const handedOver = new Promise<void>((resolve) => res.once('finish', resolve).once('close', resolve))
-  res.end(body)
-  await handedOver
-}
-
-/** Lines of one name under its first spelling: `appendHeader` would double what the framework has set. */
-function groupByName(headers: StoredResponse['headers']): Record<string, [string, string[]]> {
-  const groups: Record<string, [string, string[]]> = Object.create(null)
-  for (const [name, value] of headers) (groups[name.toLowerCase()] ??= [name, []])[1].push(value)
-  return groups
+  end(body)
+  if (!res.destroyed) await handedOver
 }
 
 function abortOnLeave(res: Response): AbortController {
@@ -98,11 +111,4 @@ function abortOnLeave(res: Response): AbortController {
   if (res.closed) onClose()
   else res.once('close', onClose)
   return gone
-}
-
-/** Path and query of a request target, untouched; also in its absolute form (RFC 9112, section 3.2). */
-function splitTarget(target: string): [path: string, query: string] {
-  const origin = target.startsWith('/') ? '' : (/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i.exec(target)?.[0] ?? '')
-  const [path, ...query] = target.slice(origin.length).split('?')
-  return [path || '/', query.join('?')]
 }

@@ -4,6 +4,7 @@ import {
   type Answer,
   type Exchange,
   type Http,
+  type IdempotentRule,
   type Operation,
   type Route,
   type RoutePolicy,
@@ -18,6 +19,11 @@ export interface KeelsonExpress {
   context(): RequestHandler
   /** The policy's rules at this place; they come after authentication and body parsing. */
   route(policy: RoutePolicy): RequestHandler
+  /**
+   * `route({ idempotent: rule })`: the key is claimed, whatever handler comes next runs once, and its answer is stored
+   * before its last byte leaves. Behind authentication, body parsing and compression.
+   */
+  idempotent(rule?: IdempotentRule): RequestHandler
   /** Only the rules that stand before authentication, when they must be in front of it. */
   early(policy: RoutePolicy): RequestHandler
   /**
@@ -48,27 +54,30 @@ export function createExpress(http: Http): KeelsonExpress {
     return x
   }
 
+  function route(policy: RoutePolicy): RequestHandler {
+    const route = http.compile(policy)
+    if (route.transact !== undefined) {
+      throw new HttpError(
+        'OPTION_INVALID',
+        'route: a transactional policy comes with its handler: transaction(policy, handler)',
+      )
+    }
+    return (req, res, next) => {
+      const x = exchangeOf(req, res)
+      settle(next, async () => {
+        if (!(await answered(route, x))) context.run(route.context(x), next)
+      })
+    }
+  }
+
   return {
     context: () => (req, res, next) => {
       if (exchanges.has(req)) return next()
       context.run(http.begin(exchangeOf(req, res)), next)
     },
 
-    route(policy) {
-      const route = http.compile(policy)
-      if (route.transact !== undefined) {
-        throw new HttpError(
-          'OPTION_INVALID',
-          'route: a transactional policy comes with its handler: transaction(policy, handler)',
-        )
-      }
-      return (req, res, next) => {
-        const x = exchangeOf(req, res)
-        settle(next, async () => {
-          if (!(await answered(route, x))) context.run(route.context(x), next)
-        })
-      }
-    },
+    route,
+    idempotent: (rule = {}) => route({ idempotent: rule }),
 
     early(policy) {
       const route = http.compile(policy)

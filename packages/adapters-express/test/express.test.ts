@@ -162,7 +162,7 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       let seen: string[] = []
       const core = database.idempotency
       const port = await orders({
-        idempotency: { transaction: (call, work) => (seen.push(call.key), core.transaction(call, work)) },
+        idempotency: { ...core, transaction: (call, work) => (seen.push(call.key), core.transaction(call, work)) },
       })
       // What Node's parser lets through: no control character but the tab.
       const value = fc.string({ unit: fc.constantFrom(...'ab1"\\;=, \t.?%\u00e9\u00ff~'), maxLength: 12 })
@@ -822,7 +822,8 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
     it('of a policy stop the start', () => {
       const k = adapter()
       expect(() => k.route({ cached: {} } as never)).toThrow(/unknown option "cached"/)
-      expect(() => k.early({ idempotent: {} })).toThrow(/needs "transactional: true"/)
+      expect(() => k.early({ transactional: 1 } as never)).toThrow(/"transactional" must be true or false/)
+      expect(() => k.idempotent({ ttl: '1h' } as never)).toThrow(/unknown option "ttl"/)
       expect(() => k.route({ transactional: true })).toThrow(/comes with its handler: transaction\(policy, handler\)/)
     })
   })

@@ -49,13 +49,17 @@ export interface Answer {
 
 /** Sends bytes that no HTTP client would let through. */
 export async function send(port: number, given: Given = {}): Promise<Answer> {
-  const socket = connect(port, '127.0.0.1')
+  return readAnswer(await sendRaw(port, given))
+}
+
+/** The same, answered with every byte as it came. */
+export async function sendRaw(port: number, given: Given = {}): Promise<Buffer> {
   const { body = '' } = given
-  socket.write(head(given, Buffer.byteLength(body)))
+  const socket = open(port, given, Buffer.byteLength(body))
   socket.write(body)
   const chunks: Buffer[] = []
   for await (const chunk of socket) chunks.push(chunk as Buffer)
-  return readAnswer(Buffer.concat(chunks))
+  return Buffer.concat(chunks)
 }
 
 /** The same with JSON and an idempotency key. */
@@ -79,18 +83,35 @@ function head({ method = 'GET', path = '/', headers = [] }: Given, bodyBytes: nu
   return Buffer.from(text, 'latin1')
 }
 
-function readAnswer(bytes: Buffer): Answer {
+/** An answer as far as it has come. */
+export function readAnswer(bytes: Buffer): Answer {
   const end = bytes.indexOf('\r\n\r\n')
+  // What comes before the answer, such as 103.
+  if (/^HTTP\/1.1 1(?!01)/.test(bytes.toString('latin1', 0, 16))) return readAnswer(bytes.subarray(end + 4))
   const [first = '', ...rest] = bytes.subarray(0, end).toString('latin1').split('\r\n')
   const lines = rest.map(
     (line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()] as const,
   )
-  const body = bytes.subarray(end + 4)
+  const isChunked = lines.some(([name, value]) => name.toLowerCase() === 'transfer-encoding' && value === 'chunked')
+  const content = bytes.subarray(end < 0 ? bytes.length : end + 4)
+  const body = isChunked ? dechunk(content) : content
   return {
     status: Number(first.split(' ')[1]),
     lines,
     body,
     header: (name) => lines.find(([one]) => one.toLowerCase() === name.toLowerCase())?.[1],
     json: () => JSON.parse(body.toString()) as Record<string, unknown>,
+  }
+}
+
+/** RFC 9112, section 7.1. Trailers are dropped. */
+function dechunk(bytes: Buffer): Buffer {
+  const parts: Buffer[] = []
+  for (let at = 0; ;) {
+    const line = bytes.indexOf('\r\n', at)
+    const size = Number.parseInt(bytes.toString('latin1', at, line), 16)
+    if (line < 0 || !(size > 0)) return Buffer.concat(parts)
+    parts.push(bytes.subarray(line + 2, line + 2 + size))
+    at = line + 2 + size + 2
   }
 }

@@ -5,6 +5,7 @@ const RETRYABLE = {
   SCOPE_INVALID: false,
   INPUT_INVALID: false,
   RAW_BODY_UNAVAILABLE: false,
+  CAPTURE_TWICE: false,
   CLOSED: false,
 } as const
 

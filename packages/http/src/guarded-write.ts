@@ -1,11 +1,11 @@
 import type { TransactionalIdempotency, TransactionCall } from '@keelson/idempotency'
-import { isKeelsonError, reply, type KeelsonError, type Reply, type StoredResponse } from '@keelson/kernel'
+import { reply, type KeelsonError, type Reply, type StoredResponse } from '@keelson/kernel'
+import type { Exchange } from './exchange.ts'
+import { inputProblem } from './input-problem.ts'
 import type { Work } from './operation.ts'
-import { HttpProblem } from './problem.ts'
+import { replay } from './replay.ts'
 import { asReply } from './replies.ts'
 import { storedHeaders } from './stored-headers.ts'
-
-const REPLAYED = ['Idempotent-Replayed', 'true'] as const
 
 /**
  * A write under an idempotency key: claim, rows, effects and answer in one commit; the answer of an earlier one is
@@ -13,6 +13,7 @@ const REPLAYED = ['Idempotent-Replayed', 'true'] as const
  * Rejects with what `work` threw.
  */
 export async function guardedWrite(
+  x: Exchange,
   idempotency: Pick<TransactionalIdempotency, 'transaction'>,
   call: TransactionCall,
   work: Work,
@@ -28,12 +29,11 @@ export async function guardedWrite(
     })
     if (!outcome.ok) return { refusal: outcome.error() }
     if (!outcome.replayed && answered !== undefined) return { response: answered.response }
-    const { status, headers, body } = outcome.value
-    return { response: { status, headers: [...headers, REPLAYED], body } }
+    return { response: replay(x, outcome.value) }
   } catch (error) {
-    // A body such as {"a":"\ud800"} is JSON, but has no canonical form.
-    if (began || !isKeelsonError(error, 'INPUT_NOT_HASHABLE')) throw error
-    return { refusal: new HttpProblem(400, 'input-invalid', { detail: error.message, cause: error }) }
+    const refusal = began ? undefined : inputProblem(error)
+    if (refusal === undefined) throw error
+    return { refusal }
   }
 }
 

@@ -7,7 +7,7 @@ import { checkHttpOptions, type HttpOptions } from './options.ts'
 import type { RoutePolicy } from './policy.ts'
 import { problemResponse } from './problem-response.ts'
 import { isHttpProblem } from './problem.ts'
-import { compileRoute, type Route } from './route.ts'
+import { compileRoute, type Route, type RouteParts } from './route.ts'
 import { traceparentOf } from './traceparent.ts'
 
 /** The HTTP rules of an application, for an adapter to call. */
@@ -43,6 +43,8 @@ export interface Http {
 export function createHttp(options: HttpOptions = {}): Http {
   const o = checkHttpOptions(options, process.env['NODE_ENV'])
   const contexts = new WeakMap<Exchange, KeelsonContext>()
+  const claimed = new WeakSet<Exchange>()
+  let hasWarnedOfCoding = false
   let closed = false
 
   function begin(x: Exchange): KeelsonContext {
@@ -73,8 +75,27 @@ export function createHttp(options: HttpOptions = {}): Http {
   }
 
   function logError(err: unknown, { status, code }: Described, x: Exchange | undefined): void {
-    const correlationId = correlationIdFor(x)
-    o.logger.error({ err, code, status, method: x?.method, route: x?.route, correlationId }, 'request failed')
+    o.logger.error({ err, code, status, ...requestOf(x) }, 'request failed')
+  }
+
+  const report: RouteParts['report'] = (x, what, err) => {
+    switch (what) {
+      case 'left':
+        return o.logger.warn(requestOf(x), 'the client left and the handler did not end its answer: nothing is stored')
+      case 'not-stored':
+        return o.logger.error({ err, ...requestOf(x) }, 'the answer was sent, but not stored')
+      case 'coded':
+        if (!hasWarnedOfCoding)
+          o.logger.warn(
+            requestOf(x),
+            'answers are compressed behind the idempotent route, and so not stored: mount compression in front of it',
+          )
+        hasWarnedOfCoding = true
+    }
+  }
+
+  function requestOf(x: Exchange | undefined): object {
+    return { method: x?.method, route: x?.route, correlationId: correlationIdFor(x) }
   }
 
   function correlationIdFor(x: Exchange | undefined): string | undefined {
@@ -101,7 +122,9 @@ export function createHttp(options: HttpOptions = {}): Http {
       compileRoute(policy, {
         options: o,
         begun: (x) => contexts.get(x),
+        isFirstClaim: (x) => !claimed.has(x) && claimed.add(x).has(x),
         refuse: (error, x) => render(error, describeError(error), x),
+        report,
         isClosed: () => closed,
       }),
     adapter: (name) => o.logger.debug({ adapter: name }, 'http is attached'),

@@ -1,4 +1,4 @@
-import type { TransactionalIdempotency } from '@keelson/idempotency'
+import type { Idempotency, TransactionalIdempotency } from '@keelson/idempotency'
 import {
   checkOptions,
   opt,
@@ -16,12 +16,15 @@ import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import type { HttpProblem } from './problem.ts'
 
+/** What http needs of `createIdempotency`: `transaction` for transactional routes, `run` for all others. */
+export type IdempotencyLike = Pick<Idempotency, 'run'> & Partial<Pick<TransactionalIdempotency, 'transaction'>>
+
 /** What `createHttp` takes; all optional. */
 export interface HttpOptions {
   /** Where transactional routes write: a pg Pool, a PGlite or a Database. */
   readonly db?: DatabaseLike
-  /** On the same database. */
-  readonly idempotency?: Pick<TransactionalIdempotency, 'transaction'>
+  /** For transactional routes on the same database. */
+  readonly idempotency?: IdempotencyLike
   /** Hears of each thrown error once; silent by default. */
   readonly logger?: Logger
   readonly clock?: Clock
@@ -34,6 +37,11 @@ export interface HttpOptions {
   readonly problems?: ProblemOptions
   /** The longest body, in bytes, whose bytes a rule may need; default 1,048,576. A longer one is then 413. */
   readonly maxRawBody?: number
+  /**
+   * The longest body of a handler's answer, in bytes, that is kept under an idempotency key; default 262,144. A longer
+   * one passes, and a repeat is told that it was not kept.
+   */
+  readonly maxStoredBytes?: number
   /** `retries` after a serialization failure or a deadlock; default 2. */
   readonly transaction?: { readonly retries?: number }
 }
@@ -53,7 +61,7 @@ export const HEADER_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 const SPEC = {
   db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
-  idempotency: opt.port<Pick<TransactionalIdempotency, 'transaction'>>(['transaction']),
+  idempotency: opt.port<IdempotencyLike>(['run']),
   logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   scope: opt.fn<(x: Exchange) => unknown>(),
@@ -61,6 +69,7 @@ const SPEC = {
   correlation: opt.custom<object>('an object', isObject),
   problems: opt.custom<object>('an object', isObject),
   maxRawBody: opt.integer(1_048_576, { min: 1 }),
+  maxStoredBytes: opt.integer(262_144),
   transaction: opt.custom<object>('an object', isObject),
 }
 
@@ -80,7 +89,7 @@ const TRANSACTION = { retries: opt.integer(2, { max: 100 }) }
 /** The options with their defaults. */
 export interface CheckedOptions {
   readonly db: KnownDatabase | undefined
-  readonly idempotency: Pick<TransactionalIdempotency, 'transaction'> | undefined
+  readonly idempotency: IdempotencyLike | undefined
   readonly logger: Logger
   readonly clock: Clock
   readonly scope: ((x: Exchange) => unknown) | undefined
@@ -88,6 +97,7 @@ export interface CheckedOptions {
   readonly correlation: { readonly header: string; readonly accept: RegExp }
   readonly problems: { readonly typeBase: string; readonly details: boolean; readonly map: ProblemOptions['map'] }
   readonly maxRawBody: number
+  readonly maxStoredBytes: number
   readonly retries: number
 }
 

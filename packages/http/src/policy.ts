@@ -8,7 +8,10 @@ export type Scope = string | ((x: Exchange) => string | undefined)
 
 /** What a route asks for. Each rule is one member. */
 export interface RoutePolicy {
-  /** One committed effect per idempotency key. Together with `transactional`. */
+  /**
+   * One effect per idempotency key. Together with `transactional` claim, rows, effects and answer are one commit; alone,
+   * the key is claimed first, a handler of any style runs, and its answer is stored before the last byte leaves.
+   */
   readonly idempotent?: IdempotentRule
   /** The handler returns its answer, and its rows, effects and answer become true in one commit. */
   readonly transactional?: boolean
@@ -37,6 +40,8 @@ export interface IdempotentRule {
   readonly retain?: Duration
   /** How long a duplicate waits for the first call; default the core's. */
   readonly wait?: Duration
+  /** 'stripeV1': a 5xx of a handler that began is an answer like any other. Not in a transactional route. */
+  readonly preset?: 'stripeV1'
 }
 
 /** A policy with its defaults; durations in ms. */
@@ -55,6 +60,7 @@ export interface CheckedIdempotentRule {
   readonly fingerprint: NonNullable<IdempotentRule['fingerprint']>
   readonly retain: number | undefined
   readonly wait: number | undefined
+  readonly preset: 'stripeV1' | undefined
 }
 
 const POLICY = {
@@ -79,12 +85,15 @@ const IDEMPOTENT = {
   ),
   retain: opt.duration(undefined, { min: '1s' }),
   wait: opt.duration(undefined, { max: '1h' }),
+  preset: opt.custom<'stripeV1'>("'stripeV1'", (given) => given === 'stripeV1'),
 }
 
 /** What of http a policy can build on. */
 export interface Available {
   readonly db: boolean
   readonly idempotency: boolean
+  /** Idempotency on a store that shares its database with the business rows. */
+  readonly transaction: boolean
   readonly scope: boolean
 }
 
@@ -97,12 +106,13 @@ export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy 
   if (transactional && !has.db) throw optionFailure('policy: "transactional" needs createHttp({ db })')
   if (idempotent === undefined) return { transactional, idempotent }
   const rule = checkOptions('policy: idempotent', idempotent, IDEMPOTENT, optionFailure)
-  if (!transactional) {
-    throw optionFailure(
-      'policy: "idempotent" needs "transactional: true": a transactional route, whose handler returns its answer',
-    )
-  }
   if (!has.idempotency) throw optionFailure('policy: "idempotent" needs createHttp({ idempotency })')
+  if (transactional && !has.transaction) {
+    throw optionFailure('policy: "idempotent" with "transactional" needs idempotency on a store such as postgresStore')
+  }
+  if (transactional && rule.preset !== undefined) {
+    throw optionFailure('policy: idempotent: "preset" is not for a transactional route: its 5xx leave nothing')
+  }
   if (rule.scope === undefined && !has.scope) {
     throw optionFailure('policy: idempotent: "scope" is required here or in createHttp; write \'public\' to share')
   }

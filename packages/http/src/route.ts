@@ -1,16 +1,16 @@
-import type { TransactionCall } from '@keelson/idempotency'
-import { context, isScope, type KeelsonContext, type Principal, type StoredResponse } from '@keelson/kernel'
+import type { Call, TransactionalIdempotency } from '@keelson/idempotency'
+import { context, isScope, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
 import { rawBodyUnavailable } from './body-tap.ts'
+import { capturedWrite, type CapturedWriteParts } from './captured-write.ts'
 import { HttpError } from './error.ts'
 import type { Exchange } from './exchange.ts'
-import { customFingerprint, jsonInput, rawFingerprint } from './fingerprint.ts'
 import { guardedWrite } from './guarded-write.ts'
-import { checkOwnKey, keyMissing, parseIdempotencyKey } from './idempotency-key.ts'
 import { operationName } from './operation-name.ts'
 import type { Work } from './operation.ts'
 import type { CheckedOptions } from './options.ts'
-import { checkPolicy, type CheckedIdempotentRule, type RoutePolicy, type Scope } from './policy.ts'
+import { checkPolicy, type RoutePolicy } from './policy.ts'
 import { isHttpProblem } from './problem.ts'
+import { principalOf, readCall, scopeOf } from './read-call.ts'
 import { unguardedWrite } from './unguarded-write.ts'
 
 /** A compiled policy: what an adapter calls, in this order. An answer ends the request; undefined goes on. */
@@ -31,25 +31,30 @@ export interface RouteParts {
   readonly options: CheckedOptions
   /** The context of a request that began, and undefined for one that http has not seen. */
   begun(x: Exchange): KeelsonContext | undefined
+  /** True for the first claim of a request; the second could only wait for the first. */
+  isFirstClaim(x: Exchange): boolean
   /** What is answered to a refusal. */
   refuse(error: Error, x: Exchange): StoredResponse
+  report(x: Exchange, ...about: Parameters<CapturedWriteParts['report']>): void
   isClosed(): boolean
 }
 
 /** @throws HttpError OPTION_INVALID */
 export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
-  const { options: o, begun, refuse, isClosed } = parts
+  const { options: o, begun, isFirstClaim, refuse, report, isClosed } = parts
   const { transactional, idempotent } = checkPolicy(policy, {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
+    transaction: o.idempotency?.transaction !== undefined,
     scope: o.scope !== undefined,
   })
-  const calls = new WeakMap<Exchange, Promise<TransactionCall | undefined>>()
+  const calls = new WeakMap<Exchange, Promise<Call | undefined>>()
 
   /** The call under the request's key, read once; undefined without a key. */
-  function callOf(x: Exchange): Promise<TransactionCall | undefined> {
+  function callOf(x: Exchange): Promise<Call | undefined> {
     let call = calls.get(x)
-    if (call === undefined) calls.set(x, (call = idempotent === undefined ? NO_CALL : readCall(x, idempotent, o)))
+    if (call === undefined)
+      calls.set(x, (call = idempotent === undefined ? Promise.resolve(undefined) : readCall(x, idempotent, o)))
     return call
   }
 
@@ -64,6 +69,33 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
       if (isHttpProblem(error) && error.status < 500) return refuse(error, x)
       throw error
     }
+  }
+
+  /** A second claim of one request could only wait for the first. */
+  function claimOnce(x: Exchange): void {
+    if (isFirstClaim(x)) return
+    throw new HttpError(
+      'CAPTURE_TWICE',
+      `${x.method} ${x.route} has two policies with "idempotent": one of them must go`,
+    )
+  }
+
+  async function late(x: Exchange): Promise<StoredResponse | undefined> {
+    const refusal = await check(x)
+    if (refusal !== undefined || transactional) return refusal
+    const call = await callOf(x)
+    if (call === undefined) return undefined
+    claimOnce(x)
+    const parts: CapturedWriteParts = {
+      idempotency: o.idempotency!,
+      maxBytes: o.maxStoredBytes,
+      correlationHeader: o.correlation.header,
+      keepsServerErrors: idempotent?.preset === 'stripeV1',
+      clock: o.clock,
+      refuse: (error) => refuse(error, x),
+      report: (...about) => report(x, ...about),
+    }
+    return context.run(contextOf(x), () => capturedWrite(x, call, parts))
   }
 
   function contextOf(x: Exchange): KeelsonContext {
@@ -86,7 +118,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
         const op = operationName(x.method, x.path)
         return unguardedWrite(o.db!, { ...o, op, scope: known.tenant }, work)
       }
-      const result = await guardedWrite(o.idempotency!, call, work, o.correlation.header)
+      claimOnce(x)
+      const { transaction } = o.idempotency as TransactionalIdempotency
+      const given = { ...call, retries: o.retries }
+      const result = await guardedWrite(x, { transaction }, given, work, o.correlation.header)
       return 'refusal' in result ? refuse(result.refusal, x) : result.response
     })
   }
@@ -95,78 +130,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     policy,
     // No rule has its place here yet.
     early: async () => undefined,
-    late: check,
+    late,
     context: contextOf,
     ...(transactional ? { transact } : {}),
   }
-}
-
-const NO_CALL = Promise.resolve(undefined)
-
-/**
- * The call under the request's key.
- * @throws HttpProblem for a key or body that cannot be read; HttpError SCOPE_INVALID, INPUT_INVALID, RAW_BODY_UNAVAILABLE
- */
-async function readCall(
-  x: Exchange,
-  rule: CheckedIdempotentRule,
-  o: CheckedOptions,
-): Promise<TransactionCall | undefined> {
-  const key = await readKey(x, rule)
-  if (key === undefined && rule.required) throw keyMissing()
-  if (key === undefined) return undefined
-  const scope = scopeOf(x, rule.scope ?? o.scope)
-  if (!isScope(scope)) {
-    throw new HttpError(
-      'SCOPE_INVALID',
-      '"scope" must answer 1 to 128 bytes without control characters for a request with an idempotency key',
-    )
-  }
-  const by = rule.share ? undefined : principalOf(x, o)?.id
-  return {
-    scope,
-    op: rule.operation ?? operationName(x.method, x.path),
-    key,
-    ...(by === undefined ? {} : { by }),
-    ...(await readContent(x, rule.fingerprint)),
-    ...(rule.retain === undefined ? {} : { retain: rule.retain }),
-    ...(rule.wait === undefined ? {} : { wait: rule.wait }),
-    retries: o.retries,
-    signal: x.signal,
-  }
-}
-
-async function readKey(x: Exchange, { header, key }: CheckedIdempotentRule): Promise<string | undefined> {
-  if (key !== undefined) {
-    const own = await key(x)
-    return typeof own === 'string' ? checkOwnKey(own) : own
-  }
-  const lines = x.headerLines(header)
-  return lines.length === 0 ? undefined : parseIdempotencyKey(lines)
-}
-
-async function readContent(
-  x: Exchange,
-  rule: CheckedIdempotentRule['fingerprint'],
-): Promise<Pick<TransactionCall, 'input' | 'fingerprint'>> {
-  if (typeof rule === 'function') {
-    const bytes: unknown = await rule(x)
-    if (!(bytes instanceof Uint8Array)) throw new HttpError('INPUT_INVALID', '"fingerprint" must answer a Uint8Array')
-    return { fingerprint: customFingerprint(bytes) }
-  }
-  const contentType = x.header('content-type') ?? ''
-  const content = { query: x.searchParams, contentType, body: await x.rawBody() }
-  return rule === 'raw' ? { fingerprint: rawFingerprint(content) } : { input: jsonInput(content) }
-}
-
-function scopeOf(x: Exchange, scope: Scope | CheckedOptions['scope']): unknown {
-  return typeof scope === 'function' ? scope(x) : scope
-}
-
-/** @throws HttpError INPUT_INVALID for a principal without an id: its owner could be anybody. */
-function principalOf(x: Exchange, o: CheckedOptions): Principal | undefined {
-  const principal = o.principal?.(x) as Partial<Principal> | null | undefined
-  if (principal === undefined || principal === null) return undefined
-  if (typeof principal.id === 'string' && principal.id !== '') return principal as Principal
-  throw new HttpError('INPUT_INVALID', '"principal" must answer { id: string } or undefined')
 }

@@ -21,6 +21,7 @@ export const STATUS: Record<KernelErrorCode | IdempotencyErrorCode | HttpErrorCo
   INPUT_INVALID: 500,
   SCOPE_INVALID: 500,
   RAW_BODY_UNAVAILABLE: 500,
+  CAPTURE_TWICE: 500,
   KEY_INVALID: 500,
   OP_INVALID: 500,
   INPUT_NOT_HASHABLE: 500,

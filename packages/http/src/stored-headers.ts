@@ -5,6 +5,7 @@ const NOT_STORED = new Set(
   `connection keep-alive te trailer transfer-encoding upgrade content-length
    date age retry-after deprecation sunset cache-status
    set-cookie www-authenticate authentication-info
+   idempotent-replayed idempotency-status
    traceparent tracestate x-correlation-id x-request-id x-response-time server-timing`.split(/\s+/),
 )
 const NOT_STORED_PREFIXES = ['proxy-', 'ratelimit', 'x-ratelimit-', 'access-control-']

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { createHttp, type HttpOptions, type RoutePolicy } from '@keelson/http'
 
 const db = new PGlite()
-const idempotency = { transaction: () => Promise.reject(new Error('not asked')) }
+const notAsked = (): Promise<never> => Promise.reject(new Error('not asked'))
+const idempotency = { run: notAsked, transaction: notAsked }
 const all: HttpOptions = { db, idempotency, scope: () => 'm1' }
 
 describe('a policy is refused when it is compiled', () => {
@@ -18,7 +19,25 @@ describe('a policy is refused when it is compiled', () => {
       /"transactional" needs createHttp\(\{ db \}\)/,
     ],
     ['transactional that is no boolean', { transactional: 1 }, all, /"transactional" must be true or false \(got 1\)/],
-    ['idempotent alone', { idempotent: {} }, all, /"idempotent" needs "transactional: true": a transactional route/],
+    [
+      'idempotent alone without a core',
+      { idempotent: {} },
+      { scope: () => 'm1' },
+      /needs createHttp\(\{ idempotency \}\)/,
+    ],
+    [
+      'a core without transaction()',
+      { idempotent: {}, transactional: true },
+      { ...all, idempotency: { run: notAsked } },
+      /"idempotent" with "transactional" needs .* postgresStore/,
+    ],
+    ['a preset', { idempotent: { preset: 'stripe' } }, all, /"preset" must be 'stripeV1' \(got 'stripe'\)/],
+    [
+      'a preset with transactional',
+      { idempotent: { preset: 'stripeV1' }, transactional: true },
+      all,
+      /"preset" is not for a transactional route/,
+    ],
     [
       'no core',
       { idempotent: {}, transactional: true },
@@ -76,6 +95,8 @@ describe('a policy is refused when it is compiled', () => {
     expect(route.policy).toBe(policy)
     expect(route.transact).toBeTypeOf('function')
     expect(createHttp(all).compile({})).not.toHaveProperty('transact')
+    const { run } = idempotency
+    expect(createHttp({ ...all, idempotency: { run } }).compile({ idempotent: {} })).not.toHaveProperty('transact')
   })
 })
 
@@ -83,7 +104,7 @@ describe('createHttp refuses', () => {
   it.each<[string, unknown, RegExp]>([
     ['an unknown option', { idempotence: idempotency }, /unknown option "idempotence"/],
     ['a client as db', { db: { connect: () => {}, query: () => {} } }, /createHttp: .*pass a Pool/],
-    ['a wrong core', { idempotency: {} }, /"idempotency" must be an object with transaction\(\)/],
+    ['a wrong core', { idempotency: {} }, /"idempotency" must be an object with run\(\)/],
     [
       'a pattern without anchors',
       { correlation: { accept: /[a-z]+/ } },
@@ -100,6 +121,7 @@ describe('createHttp refuses', () => {
       /problems: "details" must be 'development' or 'never' or 'always'/,
     ],
     ['a size', { maxRawBody: 0 }, /"maxRawBody" must be an integer from 1/],
+    ['another size', { maxStoredBytes: -1 }, /"maxStoredBytes" must be an integer from 0/],
     ['retries', { transaction: { retries: -1 } }, /transaction: "retries" must be an integer/],
   ])('%s', (_, options, message) => {
     const create = (): unknown => createHttp(options as HttpOptions)

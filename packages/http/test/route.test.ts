@@ -344,8 +344,8 @@ describe.each(databases)('a transactional route on $name', ({ open }) => {
 
   it('hands the durations of its rule to the core, and the signal of the client', async () => {
     let call: object = {}
-    const { transaction } = database.idempotency
-    const http = httpWith({ idempotency: { transaction: (given, work) => transaction((call = given), work) } })
+    const { run, transaction } = database.idempotency
+    const http = httpWith({ idempotency: { run, transaction: (given, work) => transaction((call = given), work) } })
     await send({ key: newKey() }, insert, { retain: '7d', wait: '100ms' }, http)
     expect(call).toMatchObject({ retain: 604_800_000, wait: 100, retries: 2, signal: expect.any(AbortSignal) })
   })

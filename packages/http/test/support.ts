@@ -1,4 +1,4 @@
-import type { Exchange, StoredResponse } from '@keelson/http'
+import type { Captured, Exchange, Headers, StoredResponse } from '@keelson/http'
 import type { Logger } from '@keelson/kernel'
 
 /** A request that no framework made. */
@@ -12,14 +12,28 @@ export interface Given {
 }
 
 /** An Exchange in memory; what is set on the answer lands in `answerHeaders`. */
-export function exchange(
-  given: Given = {},
-): Exchange & { answerHeaders: Record<string, unknown>; sent: StoredResponse[] } {
+export interface TestExchange extends Exchange {
+  readonly answerHeaders: Record<string, unknown>
+  readonly sent: StoredResponse[]
+  readonly isCaptured: boolean
+  /** What the handler answered, to whoever captures: resolves with what is sent in its place. */
+  answered(captured: Captured): Promise<StoredResponse | undefined>
+  /** The header block is about to leave. */
+  headLeaves(status: number, headers: Headers): void
+  /** The client goes away. */
+  leave(): void
+}
+
+/** A request with an answer to come. */
+export function exchange(given: Given = {}): TestExchange {
   const { method = 'POST', path = '/orders', query = '', headers = [], body = '', raw } = given
   const lines = (name: string): string[] =>
     headers.filter(([one]) => one.toLowerCase() === name.toLowerCase()).map(([, value]) => value)
   const answerHeaders: Record<string, unknown> = {}
   const sent: StoredResponse[] = []
+  const heads: Parameters<Exchange['onHead']>[0][] = []
+  const client = new AbortController()
+  let save: Parameters<Exchange['capture']>[1] | undefined
   return {
     method,
     path,
@@ -27,16 +41,25 @@ export function exchange(
     raw,
     searchParams: new URLSearchParams(query),
     remoteAddress: '127.0.0.1',
-    signal: new AbortController().signal,
+    signal: client.signal,
     headersSent: false,
     header: (name) => (lines(name).length === 0 ? undefined : lines(name).join(', ')),
     headerLines: lines,
+    hideHeader: () => {},
     rawBody: async () => Buffer.from(body),
     setHeader: (name, value) => void (answerHeaders[name.toLowerCase()] = value),
     send: async (response) => void sent.push(response),
+    onHead: (f) => void heads.push(f),
+    capture: (_, f) => void (save = f),
     onEnd: () => {},
     answerHeaders,
     sent,
+    get isCaptured() {
+      return save !== undefined
+    },
+    answered: (captured) => save!(captured),
+    headLeaves: (status, head) => heads.forEach((f) => f(status, head)),
+    leave: () => client.abort(),
   }
 }
 
@@ -49,9 +72,17 @@ export function headerOf(response: StoredResponse, name: string): string | undef
   return response.headers.find(([one]) => one.toLowerCase() === name.toLowerCase())?.[1]
 }
 
-/** A logger that keeps its error lines. */
-export function recordingLogger(): Logger & { errors: Record<string, unknown>[] } {
+/** A logger that keeps its error lines, and what its warnings say. */
+export function recordingLogger(): Logger & { errors: Record<string, unknown>[]; warnings: string[] } {
   const errors: Record<string, unknown>[] = []
+  const warnings: string[] = []
   const nothing = (): void => {}
-  return { debug: nothing, info: nothing, warn: nothing, error: (fields) => void errors.push({ ...fields }), errors }
+  return {
+    debug: nothing,
+    info: nothing,
+    warn: (_, message) => void warnings.push(message),
+    error: (fields) => void errors.push({ ...fields }),
+    errors,
+    warnings,
+  }
 }

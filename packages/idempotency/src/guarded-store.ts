@@ -3,7 +3,7 @@ import { IdempotencyError } from './error.ts'
 import type { IdempotencyMetrics } from './metrics.ts'
 import { isTransactional, type CheckedOptions } from './options.ts'
 import type { RefDigest } from './ref.ts'
-import type { Begin, Claim, Clearing, Own, RecordView, Settlement } from './store.ts'
+import type { Begin, Claim, Clearing, Limit, Own, RecordView, Settlement } from './store.ts'
 
 /** A store that queues for a connection keeps its own deadlines; what the guard adds is only a backstop. */
 const BACKSTOP_MS = 6_000
@@ -35,6 +35,10 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
   const { store, clock, storeTimeout } = o
   const limit = { answerMs: storeTimeout }
   const timeout = isTransactional(store) ? storeTimeout + BACKSTOP_MS : storeTimeout
+  const repeatable =
+    <T>(ask: (limit: Limit) => Promise<T>) =>
+    (signal: AbortSignal): Promise<T> =>
+      repeated(ask, signal, o)
   // Whoever creates the instance has no request's deadline: what must still be said of a run has none either.
   const outside = context.bind(<T>(fn: () => Promise<T>) => fn())
 
@@ -61,7 +65,7 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
         async () => {
           const begin = await timed(
             'begin',
-            repeatable(() => store.begin(ref, claim, limit)),
+            repeatable((limit) => store.begin(ref, claim, limit)),
             late,
           )
           if ('fingerprintSkipped' in begin) metrics.fingerprintSkipped.inc()
@@ -76,7 +80,7 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
           outside(() =>
             timed(
               'settle',
-              repeatable(() =>
+              repeatable((limit) =>
                 isTransactional(store)
                   ? store.settle(ref, own, as, retainMs, statements, limit)
                   : store.settle(ref, own, as, retainMs),
@@ -88,14 +92,14 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
       outside(() =>
         timed(
           'touch',
-          repeatable(() => store.touch(ref, own, leaseMs, checkpoint, limit)),
+          repeatable((limit) => store.touch(ref, own, leaseMs, checkpoint, limit)),
         ),
       ),
     peek: (ref) =>
       outside(() =>
         timed(
           'peek',
-          repeatable(() => store.peek(ref, limit)),
+          repeatable((limit) => store.peek(ref, limit)),
         ),
       ),
     clear: (ref, how) => outside(() => timed('clear', () => store.clear(ref, how, limit))),
@@ -115,13 +119,14 @@ function refusedBy(cause: unknown): IdempotencyError {
 }
 
 /** A connection that was lost may have lost a reply only: the store recognises a repeat. */
-function repeatable<T>(ask: () => Promise<T>): (signal: AbortSignal) => Promise<T> {
-  return async (signal) => {
-    try {
-      return await ask()
-    } catch (error) {
-      if (signal.aborted || !isStoreFailure(error)) throw error
-      return ask()
-    }
+async function repeated<T>(ask: (limit: Limit) => Promise<T>, signal: AbortSignal, o: CheckedOptions): Promise<T> {
+  const untilMs = o.clock.monotonic() + o.storeTimeout
+  try {
+    return await ask({ answerMs: o.storeTimeout })
+  } catch (error) {
+    // Both together have the time of one: a server that is away must not be waited for twice.
+    const leftMs = untilMs - o.clock.monotonic()
+    if (signal.aborted || leftMs < 1 || !isStoreFailure(error)) throw error
+    return ask({ answerMs: leftMs })
   }
 }

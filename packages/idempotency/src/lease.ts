@@ -37,8 +37,10 @@ export function keepLease(
     else abort()
   }
 
-  function abort(): void {
-    controller.abort(new IdempotencyError('LEASE_LOST', 'the lease of this run ended; another caller may run it'))
+  /** One error, so that a work which fails with it is known to have failed by this. */
+  function abort(): IdempotencyError {
+    if (!controller.signal.aborted) controller.abort(leaseLost())
+    return controller.signal.reason as IdempotencyError
   }
 
   async function renew(checkpoint?: Uint8Array): Promise<void> {
@@ -46,8 +48,7 @@ export function keepLease(
     const answer = await touch(checkpoint)
     if (answer === 'lost') {
       lost = true
-      if (!stopped) abort()
-      throw new IdempotencyError('LEASE_LOST', 'another caller has taken this key over')
+      throw stopped ? leaseLost() : abort()
     }
     endsMs = Math.max(endsMs, askedMs + leaseMs)
   }
@@ -73,4 +74,8 @@ export function keepLease(
       end?.cancel()
     },
   }
+}
+
+function leaseLost(): IdempotencyError {
+  return new IdempotencyError('LEASE_LOST', 'the lease of this run ended; another caller may run it')
 }

@@ -209,12 +209,14 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     }
   }
 
-  /** A claim that nobody wants any more. */
+  /** A claim that nobody wants any more. Of a lost owner's key only the lease ends: attempts and what it saved stay. */
   function giveBack<T>({ checked, claim }: Attempt<T>, begin: Begin): void {
     if (begin.kind !== 'yours') return
+    const { ref, op, leaseMs, retainMs } = checked
     const own = { nonce: claim.nonce, fence: begin.fence }
-    const release = (): Promise<unknown> => guarded.settle(checked.ref, own, { kind: 'release' }, checked.retainMs, [])
-    release().catch(() => owed.add(`a late claim of ${checked.op}`, clock.monotonic() + checked.leaseMs, release))
+    const release = (): Promise<unknown> =>
+      begin.attempt > 1 ? guarded.touch(ref, own, 1) : guarded.settle(ref, own, { kind: 'release' }, retainMs, [])
+    release().catch(() => owed.add(`a late claim of ${op}`, clock.monotonic() + leaseMs, release))
   }
 
   /** The store may have claimed and its reply may have been lost: claiming again finds it, and gives it back. */
@@ -268,8 +270,8 @@ function claimOf(checked: CheckedCall, operationId: string): Claim {
 function answered<T>(held: Held, codec: Codec<T>, waited: boolean): Led<T> {
   switch (held.kind) {
     case 'done': {
-      const { bytes, attempt, operationId, trace } = held
-      const run = { kind: 'replayed', replayed: true, waited, stored: true, attempt, operationId } as const
+      const { bytes, attempt, operationId, trace, stored = true } = held
+      const run = { kind: 'replayed', replayed: true, waited, stored, attempt, operationId } as const
       const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
       const shared = { ok: true, ...run, ...link, value: bytes } as const
       return { outcome: decoded(shared, codec), shared }

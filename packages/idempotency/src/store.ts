@@ -54,6 +54,8 @@ type Match =
       readonly operationId: string
       readonly attempt: number
       readonly trace?: Trace
+      /** Too few replicas have it: a failover may lose it. */
+      readonly stored?: false
     }
   | { readonly kind: 'tombstone'; readonly operationId: string; readonly attempt: number }
   | { readonly kind: 'unknown' }

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { PGlite } from '@electric-sql/pglite'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import pg from 'pg'
-import { inject } from 'vitest'
+import { createClient, createCluster } from 'redis'
+import { afterAll, inject } from 'vitest'
 import { memoryStore, type Claim, type Fingerprint, type IdempotencyStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import { redisStore } from '@keelson/idempotency/redis'
 import { migrate } from '@keelson/kernel/postgres'
+import type { IoredisLike, NodeRedisLike } from '@keelson/kernel/redis'
+import { startRedisCluster, type RedisCluster } from '../../../tools/servers/redis-cluster.ts'
 
 /** A store on its real server, with nothing of another test in it. */
 export interface OpenStore extends AsyncDisposable {
@@ -16,16 +19,22 @@ export interface OpenStore extends AsyncDisposable {
 /** Every store that this package has. */
 export const stores: Record<string, () => Promise<OpenStore>> = {
   memory: async () => ({ store: memoryStore(), async [Symbol.asyncDispose]() {} }),
-  Redis: async () => {
+  'Redis, ioredis': async () => {
     const client = new Redis(inject('redisUrl'))
-    const store = redisStore(client, { prefix: `store_${randomBytes(6).toString('hex')}` })
-    return {
-      store,
-      async [Symbol.asyncDispose]() {
-        await store.close?.()
-        client.disconnect()
-      },
-    }
+    return overRedis(client, () => client.disconnect())
+  },
+  'Redis, node-redis': async () => {
+    const client = await createClient({ url: inject('redisUrl') }).connect()
+    return overRedis(client, () => client.destroy())
+  },
+  'Redis Cluster, ioredis': async () => {
+    const client = new Cluster([...(await sharedCluster()).nodes])
+    return overRedis(client, () => client.disconnect())
+  },
+  'Redis Cluster, node-redis': async () => {
+    const { nodes } = await sharedCluster()
+    const client = await createCluster({ rootNodes: nodes.map((socket) => ({ socket })) }).connect()
+    return overRedis(client, () => client.destroy())
   },
   PGlite: async () => {
     const db = new PGlite()
@@ -47,6 +56,24 @@ export const stores: Record<string, () => Promise<OpenStore>> = {
     }
   },
 }
+
+function overRedis(client: IoredisLike | NodeRedisLike, disconnect: () => void): OpenStore {
+  const store = redisStore(client, { prefix: `store_${randomBytes(6).toString('hex')}` })
+  return {
+    store,
+    async [Symbol.asyncDispose]() {
+      await store.close?.()
+      disconnect()
+    },
+  }
+}
+
+/** One for all stores of a test file. */
+let cluster: Promise<RedisCluster> | undefined
+function sharedCluster(): Promise<RedisCluster> {
+  return (cluster ??= startRedisCluster())
+}
+afterAll(async () => (await cluster)?.stop())
 
 export const bytes = (...values: number[]): Uint8Array => new Uint8Array(values)
 export const someRef = (): Uint8Array => new Uint8Array(randomBytes(16))

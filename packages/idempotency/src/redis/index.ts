@@ -70,8 +70,15 @@ export function redisStore(
   async function settle(ref: RefDigest, own: Own, state: number, answer: Uint8Array, retainMs: number) {
     const args = [own.nonce, String(own.fence), state, answer, Math.ceil(retainMs), channel, ref]
     const [reply, enough] = await replicated(keyOf(ref), settleScript, args)
+    if (reply !== 1) return 'lost'
     if (!enough) throw tooFewReplicas(replicas)
-    return reply === 1 ? 'ok' : 'lost'
+    return 'ok'
+  }
+
+  /** A claim that no failover must find: as if it had not been; of a lost owner's key only the lease ends. */
+  async function giveBack(ref: RefDigest, { nonce, fence }: Own, attempt: number): Promise<void> {
+    const [script, args] = attempt > 1 ? [touchScript, [1]] : [settleScript, [0, '', 1, channel, ref]]
+    await port.script(script, [keyOf(ref)], [nonce, String(fence), ...args])
   }
 
   return {
@@ -89,8 +96,9 @@ export function redisStore(
         packMeta(trace),
       ])
       const begin = beginOf(reply as RedisReply[])
-      if (begin.kind !== 'yours' || enough) return begin
-      await settle(ref, { nonce, fence: begin.fence }, 0, new Uint8Array(0), 1).catch(() => {})
+      if (!enough && begin.kind === 'done') return { ...begin, stored: false }
+      if (enough || begin.kind !== 'yours') return begin
+      await giveBack(ref, { nonce, fence: begin.fence }, begin.attempt).catch(() => {})
       throw tooFewReplicas(replicas)
     },
 

@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { createIdempotency, type Idempotency, type IdempotencyOptions, type IdempotencyStore } from '@keelson/idempotency'
+import {
+  createIdempotency,
+  type Idempotency,
+  type IdempotencyOptions,
+  type IdempotencyStore,
+} from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import type { RedisStoreOptions } from '@keelson/idempotency/redis'
 import { migrate } from '@keelson/kernel/postgres'

@@ -1,11 +1,13 @@
 import { show } from '../duration.ts'
 import { KernelError } from '../kernel-error.ts'
 import type { RedisDriver } from './driver.ts'
-import { ioredisClusterDriver } from './ioredis-cluster.ts'
-import { ioredisDriver, type IoredisLike } from './ioredis.ts'
-import { nodeRedisClusterDriver } from './node-redis-cluster.ts'
-import { nodeRedisPoolDriver } from './node-redis-pool.ts'
-import { nodeRedisDriver, type NodeRedisClient, type NodeRedisLike } from './node-redis.ts'
+import { ioredisClusterDriver } from './ioredis/cluster.ts'
+import { ioredisDriver } from './ioredis/driver.ts'
+import type { IoredisLike } from './ioredis/ioredis-like.ts'
+import { nodeRedisClusterDriver } from './node-redis/cluster.ts'
+import { nodeRedisPoolDriver } from './node-redis/pool.ts'
+import { nodeRedisDriver } from './node-redis/driver.ts'
+import type { NodeRedisClient, NodeRedisLike } from './node-redis/node-redis-like.ts'
 
 /**
  * Recognises a client by its shape: the kernel imports none.

@@ -1,5 +1,5 @@
 export { redisPort } from './redis-port.ts'
 export { defineScript, type Script } from './script.ts'
 export type { Arg, PipelineCommand, RedisPort, RedisReply, ScriptCall, SubscribeOptions, Subscription } from './port.ts'
-export type { IoredisLike } from './ioredis.ts'
-export type { NodeRedisLike } from './node-redis.ts'
+export type { IoredisLike } from './ioredis/ioredis-like.ts'
+export type { NodeRedisLike } from './node-redis/node-redis-like.ts'

@@ -68,6 +68,9 @@ export interface RedisPort {
    * it reconnects for ever, at most 2 s apart. Resolves when the server has confirmed; rejects when it cannot now.
    */
   subscribe(channel: string, on: (message: Buffer) => void, o?: SubscribeOptions): Promise<Subscription>
-  /** The same server over a connection of its own, for commands that block. */
+  /**
+   * The same server over a connection of its own, for commands that block. Rejects when it cannot connect now; after
+   * its `close` a call rejects with CLOSED.
+   */
   dedicated(): Promise<RedisPort & { close(): Promise<void> }>
 }

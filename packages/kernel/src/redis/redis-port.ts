@@ -1,7 +1,8 @@
+import { KernelError } from '../kernel-error.ts'
 import { redisDriverOf } from './client.ts'
 import type { RedisDriver } from './driver.ts'
-import type { IoredisLike } from './ioredis.ts'
-import type { NodeRedisLike } from './node-redis.ts'
+import type { IoredisLike } from './ioredis/ioredis-like.ts'
+import type { NodeRedisLike } from './node-redis/node-redis-like.ts'
 import { sendPipeline } from './pipeline.ts'
 import type { PipelineCommand, RedisPort, RedisReply } from './port.ts'
 import { createSubscriber } from './subscriber.ts'
@@ -40,7 +41,19 @@ function portOver(driver: RedisDriver): RedisPort {
     subscribe: createSubscriber((events, signal) => driver.listen(events, signal)),
     async dedicated() {
       const { driver: copy, close } = await driver.duplicate()
-      return { ...portOver(copy), close }
+      let closed = false
+      const send: RedisDriver['send'] = async (key, commands) => {
+        // Some clients keep for ever what they are told after their end.
+        if (closed) throw new KernelError('CLOSED', 'dedicated: this port was closed')
+        return copy.send(key, commands)
+      }
+      return {
+        ...portOver({ ...copy, send }),
+        close() {
+          closed = true
+          return close()
+        },
+      }
     },
   }
 }

@@ -4,9 +4,8 @@ import { askRedis } from '../../../../tools/servers/ask-redis.ts'
 import { startRedisCluster } from '../../../../tools/servers/redis-cluster.ts'
 import { startRedis } from '../../../../tools/servers/redis.ts'
 import { until } from '../../../../tools/servers/until.ts'
-import { isStoreFailure } from '../../src/index.ts'
-import type { RedisPort } from '../../src/redis/index.ts'
-import { clusters, families, variants } from './clients.ts'
+import { isKeelsonError, isStoreFailure } from '../../src/index.ts'
+import { clusters, families, variants, type Opened } from './clients.ts'
 
 const server = await startRedis()
 const cluster = await startRedisCluster()
@@ -18,12 +17,12 @@ const connections = async (name: string): Promise<number> => {
   return lists.join('').split(`name=${name} `).length - 1
 }
 
-describe.each<[string, (name: string) => Promise<{ port: RedisPort } & AsyncDisposable>]>(
-  [
-    ...Object.entries(variants).map(([name, open]) => [name, (name: string) => open(server.url, name)] as const),
-    ...Object.entries(clusters).map(([name, open]) => [name, (name: string) => open(cluster.nodes, name)] as const),
-  ].map(([name, open]) => [name, open]),
-)('%s', (_, open) => {
+const all: Record<string, (name: string) => Promise<Opened>> = Object.fromEntries([
+  ...Object.entries(variants).map(([family, open]) => [family, (name: string) => open(server.url, name)]),
+  ...Object.entries(clusters).map(([family, open]) => [family, (name: string) => open(cluster.nodes, name)]),
+])
+
+describe.each(Object.entries(all))('%s', (_, open) => {
   test('blocks on a connection of its own, which ends with it', async () => {
     const name = randomUUID()
     await using opened = await open(name)
@@ -43,7 +42,7 @@ describe.each<[string, (name: string) => Promise<{ port: RedisPort } & AsyncDisp
     await Promise.all([dedicated.close(), dedicated.close()])
     await until('its connections are closed', 5_000, async () => (await connections(name)) <= own || undefined)
     const failing = await dedicated.command(null, ['PING']).catch((error: unknown) => error)
-    expect(isStoreFailure(failing)).toBe(true)
+    expect(isKeelsonError(failing, 'CLOSED')).toBe(true)
     expect(await port.command(null, ['PING'])).toEqual(Buffer.from('PONG'))
   })
 })

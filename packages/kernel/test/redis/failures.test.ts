@@ -52,11 +52,6 @@ describe.each<[string, typeof Redis, typeof Cluster]>([
     ['finds no cluster', () => new Cluster([away], { clusterRetryStrategy: () => null }), /^None of startup nodes/],
     ['has been closed', () => closed(new Redis({ lazyConnect: true })), /^Connection is closed\.$/],
     ['was closed as a cluster', () => closed(new Cluster([away], { lazyConnect: true })), /^Connection is closed\.$/],
-    [
-      'may not wait for its cluster',
-      () => new Cluster([away], { enableOfflineQueue: false }),
-      /^Cluster isn't ready and enableOfflineQueue/,
-    ],
   ])('that %s', async (_, make, message) => {
     const client = make()
     const error = await failureOf(client)
@@ -159,7 +154,10 @@ describe('node-redis 6', () => {
       await each.connect()
     }
     const busy = redisPort(pool).command(null, ['BLPOP', 'nothing', 0.2])
-    const pings = redisPort(client).pipeline('', Array(10).fill(['PING']))
+    const pings = redisPort(client).pipeline(
+      '',
+      Array.from({ length: 10 }, () => ['PING']),
+    )
     for (const [each, message] of [
       [client, 'The queue is full'],
       [pool, 'Timeout waiting for a client after 20ms'],

@@ -7,13 +7,15 @@ import { until } from '../../../../tools/servers/until.ts'
 import { defineScript, redisPort } from '../../src/redis/index.ts'
 import { hear } from './heard.ts'
 
+type Quiet = { on(event: 'error', listener: () => void): unknown }
+
 test('a master dies: commands, scripts, pipelines and subscriptions go on with the one that a Sentinel names', async () => {
   await using pair = await startSentinelPair()
   const sentinels = [...pair.sentinels]
   const options = { sentinels, name: pair.name }
   const nodeRedis = createSentinel({ name: pair.name, sentinelRootNodes: sentinels })
   const clients = { 'ioredis 6': new Redis(options), 'ioredis 5': new Redis5(options), 'node-redis 6': nodeRedis }
-  for (const client of Object.values(clients)) client.on('error', () => {})
+  for (const client of Object.values<Quiet>(clients)) client.on('error', () => {})
   await nodeRedis.connect()
   const script = defineScript(`redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])`)
   const write = (client: (typeof clients)[keyof typeof clients], value: string) =>

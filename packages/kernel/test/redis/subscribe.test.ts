@@ -1,13 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import { afterAll, describe, expect, test } from 'vitest'
-import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
 import { askRedis } from '../../../../tools/servers/ask-redis.ts'
 import { startRedis } from '../../../../tools/servers/redis.ts'
 import { until } from '../../../../tools/servers/until.ts'
-import { isStoreFailure } from '../../src/index.ts'
-import { redisPort } from '../../src/redis/index.ts'
 import { variants } from './clients.ts'
 import { hear } from './heard.ts'
 

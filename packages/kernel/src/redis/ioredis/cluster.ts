@@ -1,11 +1,12 @@
-import type { ClusterNode } from './cluster.ts'
-import { sendToMaster } from './cluster.ts'
-import { clusterListener } from './cluster-listener.ts'
-import type { RedisDriver } from './driver.ts'
-import { ioredisListener } from './ioredis-listener.ts'
-import { sendByIoredis, type IoredisLike } from './ioredis.ts'
+import { clusterListener } from '../cluster-listener.ts'
+import { sendToMaster, type ClusterNode } from '../cluster.ts'
+import type { RedisDriver } from '../driver.ts'
+import { openCopy } from './copy.ts'
+import type { IoredisLike } from './ioredis-like.ts'
+import { listen } from './listener.ts'
+import { send } from './send.ts'
 
-/** What is used of an ioredis Cluster beside what a Redis has. */
+/** What is used of a Cluster beside what a Redis has. */
 interface Cluster extends IoredisLike {
   /** `host:port` of the master, then of its replicas, by slot. */
   readonly slots: readonly (readonly string[])[]
@@ -33,12 +34,7 @@ export function ioredisClusterDriver(client: IoredisLike): RedisDriver {
     sharded: 'ssubscribe' in cluster,
     send: (key, commands) => sendToMaster(view, key, commands),
     listen: async (events, signal) => clusterListener(view, events, signal),
-    async duplicate() {
-      const copy = cluster.duplicate([], { lazyConnect: true })
-      copy.on('error', () => {}) // its commands hear of it
-      await copy.connect()
-      return { driver: ioredisClusterDriver(copy), close: async () => copy.disconnect() }
-    },
+    duplicate: () => openCopy(cluster.duplicate([], { lazyConnect: true }), ioredisClusterDriver),
   }
 }
 
@@ -65,7 +61,7 @@ function anyOf(cluster: Cluster): ClusterNode | undefined {
 function nodeOf(node: IoredisLike): ClusterNode {
   return {
     id: node,
-    send: (commands) => sendByIoredis(node, commands),
-    listen: (events, signal) => ioredisListener(node, events, signal),
+    send: (commands) => send(node, commands),
+    listen: (events, signal) => listen(node, events, signal),
   }
 }

@@ -1,11 +1,12 @@
-import type { ClusterNode } from './cluster.ts'
-import { sendToMaster } from './cluster.ts'
-import { clusterListener } from './cluster-listener.ts'
-import type { RedisDriver } from './driver.ts'
-import { nodeRedisListener } from './node-redis-listener.ts'
-import { duplicateOf, sendByNodeRedis, type NodeRedisClient, type NodeRedisLike } from './node-redis.ts'
+import { clusterListener } from '../cluster-listener.ts'
+import { sendToMaster, type ClusterNode } from '../cluster.ts'
+import type { RedisDriver } from '../driver.ts'
+import { NOT_COPIED, openCopy } from './copy.ts'
+import { listen } from './listener.ts'
+import type { NodeRedisClient, NodeRedisLike } from './node-redis-like.ts'
+import { send } from './send.ts'
 
-/** What is used of a node-redis cluster. */
+/** What is used of a cluster. */
 interface Cluster extends NodeRedisLike {
   readonly slots: readonly ({ readonly master: object } | undefined)[]
   readonly masters: readonly object[]
@@ -33,7 +34,7 @@ export function nodeRedisClusterDriver(client: NodeRedisLike): RedisDriver {
     sharded: 'sSubscribe' in cluster,
     send: (key, commands) => sendToMaster(view, key, commands),
     listen: async (events, signal) => clusterListener(view, events, signal),
-    duplicate: () => duplicateOf(cluster, nodeRedisClusterDriver),
+    duplicate: () => openCopy(cluster.duplicate(NOT_COPIED), nodeRedisClusterDriver),
   }
 }
 
@@ -44,7 +45,7 @@ function anyOf(cluster: Cluster): object | undefined {
 function nodeOf(node: NodeRedisClient): ClusterNode {
   return {
     id: node,
-    send: (commands) => sendByNodeRedis(node, commands),
-    listen: (events, signal) => nodeRedisListener(node, events, signal),
+    send: (commands) => send(node, commands),
+    listen: (events, signal) => listen(node, events, signal),
   }
 }

@@ -1,6 +1,7 @@
-import { abortable } from './abortable.ts'
-import type { Listener, ListenerEvents } from './driver.ts'
-import type { IoredisLike } from './ioredis.ts'
+import { abortable } from '../abortable.ts'
+import type { Listener, ListenerEvents } from '../driver.ts'
+import { closerOf, type IoredisCopy } from './copy.ts'
+import type { IoredisLike } from './ioredis-like.ts'
 
 /** Its owner reconnects and subscribes again; the user's own settings may say never. */
 const OPTIONS = {
@@ -15,27 +16,30 @@ const OPTIONS = {
 /** What ioredis 5 says instead of 'moved' when a sharded channel leaves its server: an answer nobody waits for. */
 const UNASKED = /^Command queue state error/
 
-/** A copy of `redis` that listens. */
-export async function ioredisListener(
-  redis: IoredisLike,
-  events: ListenerEvents,
-  signal: AbortSignal,
-): Promise<Listener> {
-  const copy = redis.duplicate(OPTIONS)
+interface Copy extends IoredisCopy {
+  subscribe(channel: string): Promise<unknown>
+  ssubscribe(channel: string): Promise<unknown>
+  unsubscribe(channel: string): Promise<unknown>
+  sunsubscribe(channel: string): Promise<unknown>
+  ping(): Promise<unknown>
+}
+
+/** A copy of a Redis that listens. */
+export async function listen(redis: IoredisLike, events: ListenerEvents, signal: AbortSignal): Promise<Listener> {
+  const copy: Copy = redis.duplicate(OPTIONS)
+  const end = closerOf(copy)
   let lastError: Error | undefined
   let closing = false
-  const ended = new Promise<void>((resolve) => copy.once('end', resolve))
   copy.on('messageBuffer', (channel: Buffer, message: Buffer) => events.message(String(channel), message, false))
   copy.on('smessageBuffer', (channel: Buffer, message: Buffer) => events.message(String(channel), message, true))
-  copy.on('moved', () => copy.disconnect())
+  copy.on('moved', () => void end())
   copy.on('error', (error: Error) => {
     lastError = error
-    if (UNASKED.test(error.message)) copy.disconnect()
+    if (UNASKED.test(error.message)) void end()
   })
-  const close = async (): Promise<void> => {
+  const close = (): Promise<void> => {
     closing = true
-    if (copy.status !== 'end') copy.disconnect()
-    await ended
+    return end()
   }
   try {
     await abortable(signal, close, () => copy.connect())
@@ -43,10 +47,12 @@ export async function ioredisListener(
     await close()
     throw lastError ?? error
   }
-  const lost = ended.then((): never => {
-    if (!closing) events.closed()
-    throw lastError ?? new Error('Connection is closed.')
-  })
+  const lost = new Promise<never>((_, reject) =>
+    copy.once('end', () => {
+      reject(lastError ?? new Error('Connection is closed.'))
+      if (!closing) events.closed()
+    }),
+  )
   lost.catch(() => {})
   return {
     async subscribe(channels) {
@@ -55,7 +61,7 @@ export async function ioredisListener(
       // ioredis 5 never settles an SSUBSCRIBE that was answered MOVED.
       await Promise.race([Promise.all(answers), lost])
     },
-    unsubscribe: ({ name, sharded }) => (sharded ? copy.sunsubscribe(name) : copy.unsubscribe(name)),
+    unsubscribe: async ({ name, sharded }) => void (await (sharded ? copy.sunsubscribe(name) : copy.unsubscribe(name))),
     ping: () => copy.ping(),
     close,
   }

@@ -1,0 +1,112 @@
+import type { Execution, Idempotency, Outcome, RunCall } from '@keelson/idempotency'
+import { responseCodec, type Clock, type Codec, type KeelsonError, type StoredResponse } from '@keelson/kernel'
+import { afterLeaving } from './after-leaving.ts'
+import { decideAnswer } from './decide-answer.ts'
+import type { Captured, Exchange } from './exchange.ts'
+import { inputProblem } from './input-problem.ts'
+import { replay } from './replay.ts'
+
+/** What a captured write has from its http. */
+export interface CapturedWriteParts {
+  readonly idempotency: Pick<Idempotency, 'run'>
+  /** Larger bodies are not kept. */
+  readonly maxBytes: number
+  readonly correlationHeader: string
+  /** 5xx are answers like others. */
+  readonly keepsServerErrors: boolean
+  readonly clock: Clock
+  /** What is answered to a refusal. */
+  refuse(error: KeelsonError): StoredResponse
+  /** Something that the operator should know, beside the answer. */
+  report(what: 'coded' | 'left' | 'not-stored', error?: unknown): void
+}
+
+/** An answer to keep, or why it is not kept. */
+type Kept = StoredResponse | { readonly notKept: string }
+
+/** What the codec of a run refuses spends the key: it never runs again. */
+const keptCodec: Codec<Kept> = {
+  encode(kept) {
+    if ('notKept' in kept) throw new TypeError(`the answer is not kept: ${kept.notKept}`)
+    return responseCodec.encode(kept)
+  },
+  decode: (bytes) => responseCodec.decode(bytes),
+}
+
+/**
+ * A write by a handler of any style: its key is claimed first, and its answer is stored before the last byte leaves.
+ * Resolves with undefined when the handler is to run, else with what to answer in its place.
+ * Rejects with the core's errors for a call that cannot be read.
+ */
+export async function capturedWrite(
+  x: Exchange,
+  call: RunCall<unknown>,
+  parts: CapturedWriteParts,
+): Promise<StoredResponse | undefined> {
+  const entered = Promise.withResolvers<undefined>()
+  const kept = Promise.withResolvers<Kept>()
+  let released: Error | undefined
+
+  /** The work ends without an answer to keep. */
+  function release(error: Error): void {
+    released = error
+    kept.reject(error)
+  }
+
+  /** The work of the core: it lasts as long as the handler's answer. */
+  function work(execution: Execution): Promise<Kept> {
+    if (execution.fence === 0n) x.setHeader('Idempotency-Status', 'unprotected')
+    const leaving = afterLeaving(x.signal, parts.clock, execution.leaseMs, () => {
+      parts.report('left')
+      release(new Error('the client left, and the handler did not end its answer'))
+    })
+    x.capture({ maxBytes: parts.maxBytes, hold: 'last' }, (captured) => {
+      leaving.cancel()
+      settle(captured, execution)
+      return otherAnswer()
+    })
+    entered.resolve(undefined)
+    return kept.promise
+  }
+
+  function settle(captured: Captured, execution: Execution): void {
+    const decision = decideAnswer(captured, parts)
+    switch (decision.kind) {
+      case 'keep':
+        return kept.resolve(decision.response)
+      case 'spend':
+        if (decision.why === 'content-encoding') parts.report('coded')
+        return kept.resolve({ notKept: decision.why })
+      case 'release': {
+        const error = new Error(decision.why)
+        return release(decision.hasBegun ? error : execution.notStarted(error))
+      }
+    }
+  }
+
+  /** The handler's answer goes out as it is, unless another run of the key has come before it. */
+  async function otherAnswer(): Promise<StoredResponse | undefined> {
+    try {
+      return answerOf(await outcome)
+    } catch (error) {
+      if (error !== released) parts.report('not-stored', error)
+      return undefined
+    }
+  }
+
+  function answerOf(outcome: Outcome<Kept>): StoredResponse | undefined {
+    if (!outcome.ok) return parts.refuse(outcome.error())
+    return outcome.replayed ? replay(x, outcome.value as StoredResponse) : undefined
+  }
+
+  const outcome = parts.idempotency.run<Kept>({ ...call, codec: keptCodec }, (execution) => work(execution))
+  try {
+    // The race hears `outcome` to its end, also when nobody asks for it: a handler may never answer.
+    const first = await Promise.race([entered.promise, outcome])
+    return first === undefined ? undefined : answerOf(first)
+  } catch (error) {
+    const refusal = inputProblem(error)
+    if (refusal === undefined) throw error
+    return parts.refuse(refusal)
+  }
+}

@@ -1,0 +1,38 @@
+import { endOf, type StoredResponse } from '@keelson/kernel'
+import type { Captured, Headers } from './exchange.ts'
+import { storedHeaders } from './stored-headers.ts'
+
+/** What becomes of the key that a handler answered under. */
+export type Decision =
+  | { readonly kind: 'keep'; readonly response: StoredResponse }
+  /** The answer is told once; its key never runs again. */
+  | { readonly kind: 'spend'; readonly why: 'too-large' | 'stream' | 'content-encoding' }
+  /** `hasBegun`: something may have happened outside. */
+  | { readonly kind: 'release'; readonly why: string; readonly hasBegun: boolean }
+
+/** 5xx and refusals that may pass are no answer to keep, whatever their body is. */
+export function decideAnswer(
+  captured: Captured,
+  o: { readonly keepsServerErrors: boolean; readonly correlationHeader: string },
+): Decision {
+  if (captured.kind === 'abandoned') return { kind: 'release', why: 'the answer was broken off', hasBegun: true }
+  const { status, headers } = captured.kind === 'whole' ? captured.response : captured
+  const isServerError = status >= 500
+  if (endOf(status) === 'rollback' && !(isServerError && o.keepsServerErrors)) {
+    return { kind: 'release', why: `answered ${status}`, hasBegun: isServerError }
+  }
+  if (captured.kind === 'part') return { kind: 'spend', why: captured.why }
+  if (status < 200) return { kind: 'release', why: `answered ${status}`, hasBegun: true }
+  if (isCoded(headers)) return { kind: 'spend', why: 'content-encoding' }
+  return {
+    kind: 'keep',
+    response: { status, headers: storedHeaders(headers, o.correlationHeader), body: captured.response.body },
+  }
+}
+
+/** RFC 9110, section 8.4: what is stored is the body before any coding. */
+function isCoded(headers: Headers): boolean {
+  return headers.some(
+    ([name, value]) => name.toLowerCase() === 'content-encoding' && value.trim().toLowerCase() !== 'identity',
+  )
+}

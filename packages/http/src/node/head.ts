@@ -1,0 +1,58 @@
+import type { ClientRequest, ServerResponse } from 'node:http'
+import type { Headers } from '../exchange.ts'
+import { groupHeaders } from '../list-header.ts'
+
+/** The headers that are set on `res`, line by line. */
+export function headersOf(res: ServerResponse): Headers {
+  // @types/node has it for requests only.
+  const names = (res as unknown as ClientRequest).getRawHeaderNames()
+  return names.flatMap((name) => [res.getHeader(name)!].flat().map((value) => [name, String(value)] as const))
+}
+
+/**
+ * Sets what `writeHead` was given on `res`, as Node itself does once any header is set. False, with nothing set, for
+ * what Node refuses.
+ */
+export function takeHead(res: ServerResponse, [status, ...rest]: readonly unknown[]): boolean {
+  const message = typeof rest[0] === 'string' ? (rest.shift() as string) : res.statusMessage
+  const code = Math.trunc(Number(status))
+  const isRefused = !(code >= 100 && code <= 999) || /[^\t\x20-\x7e\x80-\xff]/.test(message ?? '')
+  if (res.headersSent || isRefused) return false
+  res.statusCode = code
+  res.statusMessage = message
+  setAll(res, rest.find(Boolean) ?? {})
+  return true
+}
+
+/** An object, a flat array of names and values, or an array of pairs. Only arrays repeat a name. */
+function setAll(res: ServerResponse, headers: object): void {
+  if (!Array.isArray(headers)) {
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value as string)
+    return
+  }
+  const flat = (Array.isArray(headers[0]) ? headers.flat(1) : headers) as string[]
+  for (let i = 0; i < flat.length; i += 2) res.removeHeader(flat[i]!)
+  for (let i = 0; i < flat.length; i += 2) res.appendHeader(flat[i]!, flat[i + 1]!)
+}
+
+/** Nothing but these is set on `res`; the length of the body is again Node's to tell. */
+export function setOnly(res: ServerResponse, headers: Headers): void {
+  for (const name of res.getHeaderNames()) res.removeHeader(name)
+  for (const [name, value] of groupHeaders(headers)) res.setHeader(name, value)
+  // Node remembers which of its own headers were removed.
+  Object.assign(res, { _removedContLen: false, _removedTE: false, _removedConnection: false })
+}
+
+/** As {@link Exchange.onHead}: Node calls `writeHead` for implicit headers too. */
+export function onNodeHead(res: ServerResponse, f: (status: number, headers: Headers) => void): void {
+  const { writeHead } = res
+  let isDue = true
+  res.writeHead = (...args: unknown[]) => {
+    if (isDue && takeHead(res, args)) {
+      isDue = false
+      f(res.statusCode, headersOf(res))
+      return writeHead.call(res, res.statusCode)
+    }
+    return writeHead.apply(res, args as Parameters<typeof writeHead>)
+  }
+}

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { unwrap } from '@keelson/idempotency'
+import { askRedis } from '../../../../tools/servers/ask-redis.ts'
+import type { StoreKind } from './open-store.ts'
+import { startStand, type Stand } from './stand.ts'
+import { watchRejections } from './unhandled.ts'
+
+watchRejections()
+
+const kinds: StoreKind[] = ['ioredis 6', 'ioredis 5', 'node-redis 6']
+
+describe.each(kinds)('%s', (kind) => {
+  let stand: Stand
+  beforeAll(async () => {
+    stand = await startStand(kind)
+  })
+  afterAll(() => stand[Symbol.asyncDispose]())
+
+  const someCall = () => ({ scope: 'm1', op: 'POST /charges', key: randomUUID() })
+
+  test('nobody sees that scripts are flushed between the steps of a run', async () => {
+    const idempotency = await stand.open({ storeTimeout: '5s' })
+    const flush = (): Promise<unknown> => askRedis(stand.server.url, 'SCRIPT', 'FLUSH', 'SYNC')
+    const call = someCall()
+    await flush()
+    const outcome = await idempotency.run(call, async (x) => {
+      await flush()
+      await x.save('half')
+      await flush()
+      return 1
+    })
+    expect(outcome).toMatchObject({ ok: true, kind: 'executed', stored: true, attempt: 1, value: 1 })
+    await flush()
+    expect(unwrap(await idempotency.run(call, async () => 2))).toBe(1)
+    await flush()
+    expect(await idempotency.find(call)).toMatchObject({ state: 'done' })
+    await flush()
+    expect(await idempotency.forget(call)).toBe(true)
+  })
+
+  test('nor while many run and others wait for them', async () => {
+    const instances = await Promise.all([stand.open({ storeTimeout: '5s' }), stand.open({ storeTimeout: '5s' })])
+    let over = false
+    let flushes = 0
+    const flushing = (async () => {
+      while (!over) {
+        await askRedis(stand.server.url, 'SCRIPT', 'FLUSH')
+        flushes++
+      }
+    })()
+    let runs = 0
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        for (let i = 0; i < 10; i++) {
+          const call = { ...someCall(), wait: '20s' as const }
+          const work = async (): Promise<number> => {
+            await sleep(5)
+            return ++runs
+          }
+          const outcomes = await Promise.all(instances.map((each) => each.run(call, work)))
+          expect(new Set(outcomes.map(unwrap)).size).toBe(1)
+        }
+      }),
+    )
+    over = true
+    await flushing
+    expect(runs).toBe(200)
+    expect(flushes).toBeGreaterThan(10)
+  })
+})

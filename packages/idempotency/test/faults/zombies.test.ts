@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { unwrap } from '@keelson/idempotency'
+import { until } from '../../../../tools/servers/until.ts'
+import type { StoreKind } from './open-store.ts'
+import { startRunProcess, type RunProcess } from './run-process.ts'
+import { gate, startStand, type Stand } from './stand.ts'
+import { watchRejections } from './unhandled.ts'
+
+watchRejections()
+
+const kinds: StoreKind[] = ['ioredis 6', 'node-redis 6', 'Postgres']
+const LEASE_MS = 400
+
+describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
+  let stand: Stand
+  let processes: AsyncDisposableStack
+  let zombie: RunProcess
+  beforeAll(async () => {
+    stand = await startStand(kind)
+    processes = new AsyncDisposableStack()
+    zombie = processes.use(await startRunProcess({ ...stand, options: { storeTimeout: '5s' } }))
+  })
+  afterAll(async () => {
+    zombie.thaw()
+    await processes.disposeAsync()
+    await stand[Symbol.asyncDispose]()
+  })
+
+  const someCall = () => ({ scope: 'm1', op: 'POST /charges', key: randomUUID(), lease: LEASE_MS })
+
+  test('answers the value of who took over, and has changed nothing', async () => {
+    const winner = await stand.open({ storeTimeout: '5s' })
+    const call = someCall()
+    const first = zombie.order({ call, save: 'half', gated: true, value: 'zombie' })
+    const { fence } = await first.started
+    await first.saved
+    zombie.freeze()
+    const won = await winner.run({ ...call, wait: '10s' }, async (x) => {
+      expect(x).toMatchObject({ attempt: 2, checkpoint: { name: 'half' } })
+      expect(x.fence).toBeGreaterThan(fence)
+      return 'winner'
+    })
+    expect(won).toMatchObject({ ok: true, kind: 'executed', attempt: 2, stored: true, value: 'winner' })
+    zombie.thaw()
+    first.go()
+    const [answer] = await first.answers
+    expect(answer!.outcome).toMatchObject({ ok: true, kind: 'replayed', attempt: 2, value: 'winner' })
+    expect(await winner.find(call)).toMatchObject({ state: 'done', attempt: 2 })
+    expect(unwrap(await winner.run(call, async () => 'third'))).toBe('winner')
+  })
+
+  test('answers it too when the work fails because the key was lost', async () => {
+    const winner = await stand.open({ storeTimeout: '5s' })
+    const call = someCall()
+    const first = zombie.order({ call, gated: true, save: 'early', saveLater: 'late', value: 'zombie' })
+    await first.saved
+    zombie.freeze()
+    expect(unwrap(await winner.run({ ...call, wait: '10s' }, async () => 'winner'))).toBe('winner')
+    zombie.thaw()
+    first.go()
+    const [answer] = await first.answers
+    expect(answer!.outcome).toMatchObject({ ok: true, kind: 'replayed', attempt: 2, value: 'winner' })
+  })
+
+  test('answers LEASE_LOST while who took over still runs, whose value it then is', async () => {
+    const winner = await stand.open({ storeTimeout: '5s' })
+    const call = { ...someCall(), wait: 0 }
+    const first = zombie.order({ call, gated: true, value: 'zombie' })
+    await first.started
+    zombie.freeze()
+    const running = gate()
+    const release = gate()
+    const winning = winner.run({ ...call, wait: '10s', lease: '1m' }, async () => {
+      running.open()
+      await release.opened
+      return 'winner'
+    })
+    await running.opened
+    zombie.thaw()
+    first.go()
+    const [answer] = await first.answers
+    expect(answer!.outcome).toMatchObject({ ok: false, code: 'LEASE_LOST', retryable: true })
+    release.open()
+    expect(await winning).toMatchObject({ ok: true, stored: true, attempt: 2, value: 'winner' })
+    const again = await zombie.order({ call }).answers
+    expect(again[0]!.outcome).toMatchObject({ ok: true, kind: 'replayed', value: 'winner' })
+  })
+
+  test('at most once: nobody takes over, and what it answers is the answer', async () => {
+    const other = await stand.open({ storeTimeout: '5s' })
+    const call = { ...someCall(), guarantee: 'at-most-once' as const }
+    const first = zombie.order({ call, gated: true, value: 'late but only' })
+    await first.started
+    zombie.freeze()
+    const refused = await other.run({ ...call, wait: '10s' }, async () => 'second')
+    expect(refused).toMatchObject({ ok: false, code: 'OUTCOME_UNKNOWN', retryable: false })
+    zombie.thaw()
+    first.go()
+    const [answer] = await first.answers
+    expect(answer!.outcome).toMatchObject({ ok: true, kind: 'executed', stored: true, value: 'late but only' })
+    expect(unwrap(await other.run(call, async () => 'third'))).toBe('late but only')
+  })
+
+  test('killed: a takeover that nobody was told of keeps the attempts and what was saved', async () => {
+    const mortal = await startRunProcess({ ...stand, options: { storeTimeout: '5s' } })
+    const heir = await stand.open()
+    const heirs = await stand.open({ storeTimeout: '5s' }, { direct: true })
+    await heir.run(someCall(), async () => 'warm')
+    const call = someCall()
+    const first = mortal.order({ call, save: 'charged', gated: true })
+    const { fence } = await first.started
+    await first.saved
+    await mortal.kill()
+    await until('the lease has ended', 10_000, async () => {
+      const found = await heirs.find(call)
+      return found?.leaseLeftMs === 0 || undefined
+    })
+    // It takes over, and never hears of it.
+    const never = stand.proxy.loseReplyAfter(
+      (bytes) => bytes.includes(kind === 'Postgres' ? 'COMMIT\0' : 'EVALSHA'),
+      () => false,
+    )
+    const unheard = await heir.run({ ...call, lease: '1m' }, async () => 'never')
+    expect(unheard).toMatchObject({ ok: false, code: 'STORE_UNAVAILABLE' })
+    expect(await heirs.find(call)).toMatchObject({ state: 'inflight', attempt: 2 })
+    stand.proxy.resetAll()
+    await never
+    const outcome = await until('the key is free', 10_000, async () => {
+      const tried = await heir.run({ ...call, wait: 0 }, async (x) => {
+        expect(x.attempt).toBeGreaterThan(1)
+        expect(x.fence).toBeGreaterThan(fence)
+        return x.checkpoint
+      })
+      return tried.ok ? tried : undefined
+    })
+    expect(outcome.value).toEqual({ name: 'charged' })
+  })
+})
