@@ -186,6 +186,19 @@ describe.each(frameworks)('capture on $framework', ({ express }) => {
       ])
     })
 
+    it('has a Date of its own', async () => {
+      const handler: RequestHandler = (_req, res) => void res.set('Date', 'long ago').send('mine')
+      const answer = readAnswer(
+        await sendRaw(
+          await answering(
+            handler,
+            capturing(async () => other),
+          ),
+        ),
+      )
+      expect(Date.parse(answer.header('date')!)).toBeGreaterThan(Date.now() - 60_000)
+    })
+
     it('is sent in place of all, when all is held', async () => {
       const handler: RequestHandler = (_req, res) => {
         res.flushHeaders()
@@ -300,7 +313,7 @@ describe.each(frameworks)('capture on $framework', ({ express }) => {
         attempt(see, () => res.writeHead(500))
         attempt(see, () => res.removeHeader('x-powered-by'))
         res.end('two', () => see('ended'))
-        see([res.headersSent, res.writableEnded, res.writableFinished, res.finished])
+        see([res.headersSent, res.writableEnded, res.finished])
         see(res.getHeader('x-powered-by'))
       })
       expect(seen).toContain('ERR_HTTP_HEADERS_SENT')
@@ -441,6 +454,7 @@ describe.each(frameworks)('capture on $framework', ({ express }) => {
       ['before a byte', (_req, res) => void res.destroy()],
       ['in the middle', (_req, res) => void (res.write('one'), res.write('two'), res.destroy(new Error('broken')))],
       ['after a head', (_req, res) => void (res.writeHead(200), res.destroy())],
+      ['before events', (_req, res) => void (res.destroy(), res.type('text/event-stream').write('data: 1'))],
     ])('%s it is abandoned', async (_, handler) => {
       const seen: Captured[] = []
       const port = await answering(
@@ -508,6 +522,39 @@ describe.each(frameworks)('capture on $framework', ({ express }) => {
       const answer = readAnswer(await sendRaw(await answering(handler, capturing(save), zipping)))
       expect(gunzipSync(answer.body).toString()).toBe(text)
       expect(seen[0]).toMatchObject({ response: { headers: expect.arrayContaining([['Content-Encoding', 'gzip']]) } })
+    })
+  })
+
+  describe('with middleware outside', () => {
+    it('that knows two arguments of end, callbacks come all the same', async () => {
+      const ended = Promise.withResolvers<void>()
+      const before: RequestHandler = (_req, res, next) => {
+        const { end } = res
+        res.end = ((chunk: unknown, encoding: BufferEncoding) => end.call(res, chunk, encoding)) as typeof end
+        next()
+      }
+      const port = await answering(
+        (_req, res) => void res.end('x', ended.resolve),
+        before,
+        capturing(async () => undefined),
+      )
+      await sendRaw(port)
+      await ended.promise
+    })
+
+    it('that throws when the head leaves, the connection ends', async () => {
+      const before: RequestHandler = (_req, res, next) => {
+        res.writeHead = () => {
+          throw new Error('a bug')
+        }
+        next()
+      }
+      const port = await answering(
+        (_req, res) => void res.send('x'),
+        before,
+        capturing(async () => undefined),
+      )
+      await expect(sendRaw(port)).resolves.toHaveLength(0)
     })
   })
 

@@ -336,7 +336,10 @@ export const zoo: readonly Animal[] = [
   {
     name: 'an upgrade',
     kind: 'part',
-    handler: (_req, res) => void res.writeHead(101, { Connection: 'Upgrade', Upgrade: 'parcel' }).end(),
+    handler(req, res) {
+      res.on('finish', () => req.socket.end())
+      res.writeHead(101, { Connection: 'Upgrade', Upgrade: 'parcel' }).end()
+    },
     status: 101,
   },
   {

@@ -40,7 +40,7 @@ export interface Execution {
 }
 
 /** What the core asks of an execution when its work has ended. */
-export interface ExecutionEnd {
+interface ExecutionEnd {
   readonly statements: readonly Statement[]
   readonly perform: readonly Effect[]
   readonly effects: readonly Effect[]

@@ -5,6 +5,8 @@ import { IdempotencyError } from './error.ts'
 export interface Lease {
   /** Aborts with LEASE_LOST when the claim is another's, or can be: it was not renewed in time. */
   readonly signal: AbortSignal
+  /** It has not ended: nobody else can have claimed the key. */
+  readonly alive: boolean
   /** Renews now. Rejects with LEASE_LOST, or with what the store rejects with. */
   renew(checkpoint?: Uint8Array): Promise<void>
   /** Ends the renewing. */
@@ -67,6 +69,9 @@ export function keepLease(
   lapse()
   return {
     signal: controller.signal,
+    get alive() {
+      return clock.monotonic() < endsMs
+    },
     renew,
     stop() {
       stopped = true

@@ -116,18 +116,21 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
         shared: encoded.bytes === undefined ? undefined : { ...shared, value: encoded.bytes },
       }
     }
-    try {
-      const settled = await guarded.settle(checked.ref, own, as, checked.retainMs, statements)
-      if (settled === 'lost') return await winnersAnswer(attempt)
-    } catch (error) {
-      if (!isUnavailable(error)) return failed(attempt, own, running, lease, error)
-      // The work is done, and that is what its caller hears.
-      const settle = (): Promise<unknown> => guarded.settle(checked.ref, own, as, checked.retainMs, statements)
-      owed.add(`the end of ${checked.op}`, clock.monotonic() + checked.leaseMs, settle)
-      return outcome(false)
+    const end = async (by: Own, forgotten?: (own: Own) => Promise<Led<T>>): Promise<Led<T>> => {
+      const settle = (): Promise<'ok' | 'lost'> => guarded.settle(checked.ref, by, as, checked.retainMs, statements)
+      try {
+        if ((await settle()) === 'lost') return await winnersAnswer(attempt, forgotten)
+      } catch (error) {
+        if (!isUnavailable(error)) return failed(attempt, by, running, lease, error)
+        // The work is done, and that is what its caller hears.
+        owed.add(`the end of ${checked.op}`, clock.monotonic() + checked.leaseMs, settle)
+        return outcome(false)
+      }
+      await runAfterCommit(effects, ctx, { logger, clock })
+      return outcome(as.kind === 'done')
     }
-    await runAfterCommit(effects, ctx, { logger, clock })
-    return outcome(as.kind === 'done')
+    // Within its lease nobody can have taken the key over: then the store has lost the record, and is told again.
+    return end(own, lease.alive ? (again) => end(again) : undefined)
   }
 
   /** The work threw: the key is free again, or nobody knows how far it came. */
@@ -149,8 +152,11 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     throw error
   }
 
-  /** The lease was lost: our own value must not be told, the winner's is. */
-  async function winnersAnswer<T>(attempt: Attempt<T>): Promise<Led<T>> {
+  /**
+   * The lease was lost: our own value must not be told, the winner's is. `forgotten` ends the run with the claim that
+   * was won here, where nobody can have had one in between.
+   */
+  async function winnersAnswer<T>(attempt: Attempt<T>, forgotten?: (own: Own) => Promise<Led<T>>): Promise<Led<T>> {
     const { checked, claim, codec } = attempt
     logger.warn({ op: checked.op }, 'the lease of a run was lost: its answer is not used')
     const lost: Led<T> = { outcome: refused('LEASE_LOST', { retryAfter: 1_000 }), shared: undefined }
@@ -160,6 +166,9 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
       const untilMs = clock.monotonic() + checked.waitMs
       const { begin } = await claims.claim(checked.ref, look, { untilMs, signal: checked.signal, late: release })
       if (begin.kind === 'done') return answered(begin, codec, true)
+      if (begin.kind === 'yours' && forgotten !== undefined) {
+        return await forgotten({ nonce: look.nonce, fence: begin.fence })
+      }
       release(begin)
       return lost
     } catch (error) {

@@ -132,7 +132,7 @@ export interface IdempotencyStore {
   /** Removes at most `limit` expired records and says how many. Without it the store expires them itself. */
   sweep?(limit: number): Promise<number>
   /** Numbers of records by state, for operators. */
-  counts?(): Promise<Partial<Record<RecordView['state'], number>>>
+  counts?(limit?: Limit): Promise<Partial<Record<RecordView['state'], number>>>
   /** What an operator should change of the server: asked once, by `start()`. */
   warnings?(): Promise<readonly string[]>
   /** Resolves when the store answers within `answerMs`. */

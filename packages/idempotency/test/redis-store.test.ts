@@ -101,7 +101,7 @@ test('an evicting server is warned of at the start', async () => {
     error() {},
     warn: (_: object, message: string) => void warnings.push(message),
   }
-  const before = (await client.config('GET', 'maxmemory-policy')) as string[]
+  const before = await client.config('GET', 'maxmemory-policy')
   await client.config('SET', 'maxmemory-policy', 'allkeys-lru')
   try {
     const idempotency = createIdempotency({ store: redisStore(client, { prefix }), logger, storeTimeout: '5s' })

@@ -1,23 +1,57 @@
 import { isKeelsonError } from './error.ts'
 
-/** SQLSTATEs of a server that cannot serve: class 08 connection, 57P01 to 57P03 shutdown and start-up, 53300 too many connections. */
+/**
+ * SQLSTATEs of a server that cannot serve: class 08 connection, 57P01 to 57P03 shutdown and start-up, 53300 too many
+ * connections.
+ */
 const SQLSTATE = /^(08\w{3}|57P0[123]|53300)$/
 /** Postgres answers a wrong number of parameters with it, pgbouncer (always FATAL) whatever it cannot serve. */
 const PROTOCOL_VIOLATION = '08P01'
-const SYSTEM = /^(ECONN\w+|EPIPE|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT)$/
-/** Drivers of Postgres raise these without a code. */
-const POSTGRES =
-  /Connection terminated|connection error and is not queryable|Client was closed|timeout exceeded when trying to connect|^timeout expired$|Cannot use a pool after calling end|PGlite is closed/
-/**
- * How a Redis begins that cannot serve: it starts, is full, busy with a script, cannot store, or is not the one that
- * serves this key now. Redis 6 wraps what a script's command was answered.
- */
-const REDIS =
-  /^(ERR Error running script .*: -)?(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|OOM|BUSY|MISCONF|NOREPLICAS|TRYAGAIN|MOVED|ASK|UNBLOCKED) |^ERR max number of clients reached/
-const IOREDIS =
-  /^(Connection is closed\.|Command timed out|Command aborted due to connection close|Reached the max retries per request|Stream isn't writeable|Cluster isn't ready|Cluster is (ended|disconnect)|None of startup nodes is available|Failed to refresh slots cache\.|Too many Cluster redirections|No subscriber for the cluster|No master node is available|All sentinels are unreachable|Socket timeout)/
-const NODE_REDIS =
-  /^(The client is (closed|offline)|Disconnects client|Socket closed unexpectedly|Connection timeout$|Command timeout during maintenance|All the root nodes are unavailable|Cannot find node |None of the sentinels are available)/
+const SYSTEM = /^(ECONN\w+|EPIPE|E(HOST|NET)(UNREACH|DOWN)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT)$/
+
+/** What the messages of a Redis begin with that starts, is full or busy, cannot store, or does not serve this key. */
+const REDIS_CODES = 'LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|OOM|BUSY|MISCONF|NOREPLICAS|TRYAGAIN|MOVED|ASK|UNBLOCKED'
+/** Redis 6 wraps what a script's command was answered. */
+const REDIS = new RegExp(`^(ERR Error running script .*: -)?(${REDIS_CODES}) `)
+
+/** What the messages begin with that have no code. */
+const BEGINNINGS = [
+  // pg and its pool
+  'Connection terminated',
+  'Client has encountered a connection error',
+  'Client was closed',
+  'timeout exceeded when',
+  'timeout expired',
+  'Cannot use a pool after',
+  // PGlite
+  'PGlite is closed',
+  // a Redis
+  'ERR max number of clients',
+  // ioredis
+  'Connection is closed',
+  'Command timed out',
+  'Command aborted',
+  'Reached the max retries',
+  "Stream isn't writeable",
+  "Cluster isn't ready",
+  'Cluster is ended',
+  'None of startup nodes',
+  'Failed to refresh slots',
+  'Too many Cluster',
+  'No master node',
+  'All sentinels',
+  // node-redis
+  'The client is closed',
+  'The client is offline',
+  'Disconnects client',
+  'Socket closed',
+  'Connection timeout',
+  'Socket timeout',
+  'Command timeout',
+  'All the root nodes',
+  'None of the sentinels',
+  'Cannot find node ',
+]
 
 /**
  * True for an error that says the store cannot be reached or cannot serve: nobody is to blame but the store, and a
@@ -35,7 +69,7 @@ export function isStoreFailure(error: unknown): boolean {
   if (code === PROTOCOL_VIOLATION) return severity === 'FATAL'
   if (typeof code === 'string') return SQLSTATE.test(code) || SYSTEM.test(code)
   if (isNodeRedisTimeout(error)) return true
-  return [POSTGRES, REDIS, IOREDIS, NODE_REDIS].some((messages) => messages.test(error.message))
+  return REDIS.test(error.message) || BEGINNINGS.some((text) => error.message.startsWith(text))
 }
 
 /** A command that was not sent within its `timeout`: it says nothing. With words it is a full pool's, which is none. */

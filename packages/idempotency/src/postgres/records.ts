@@ -146,8 +146,8 @@ export function createRecords(
       return (rows[0] as { count: number }).count
     },
 
-    async counts() {
-      const { rows } = await ask({ text: sql.counts, values: [] }, undefined)
+    async counts(limit) {
+      const { rows } = await ask({ text: sql.counts, values: [] }, limit)
       return Object.fromEntries((rows as { state: string; count: number }[]).map(({ state, count }) => [state, count]))
     },
   }

@@ -1,14 +1,19 @@
 import { defineScript, type Script } from '@keelson/kernel/redis'
 import { recordLua } from './record.lua.ts'
 
-/** Ends a run, only for whoever has its nonce and its fence, and wakes who waits. A repeat changes nothing. 1 round trip.
+/** Ends a run, only for whoever has its nonce and its fence, and wakes who waits. A repeat changes nothing more. 1 round trip.
  *  KEYS record. ARGV nonce, fence, state (0: as if it had never been), answer, retain ms, channel, ref.
  *  Returns 1 when it is ended so, 0 when it is not ours. */
 export const settleScript: Script = defineScript(`${recordLua}
 local state = tonumber(ARGV[3])
 local r = get_own(KEYS[1], ARGV[1], ARGV[2])
 if not r then return 0 end
-if r.state ~= 0 then return r.state == state and 1 or 0 end
+if r.state ~= 0 then
+  if r.state ~= state then return 0 end
+  -- Written again, so that WAIT on another connection waits for it.
+  redis.call('SET', KEYS[1], pack_record(r), 'KEEPTTL')
+  return 1
+end
 if state == 0 then
   redis.call('DEL', KEYS[1])
 else

@@ -1,4 +1,4 @@
-import { systemClock } from '@keelson/kernel'
+import { KernelError, systemClock } from '@keelson/kernel'
 import type { RedisPort, Subscription } from '@keelson/kernel/redis'
 import type { RefDigest } from '../ref.ts'
 
@@ -18,6 +18,7 @@ export function createWakeUps(port: RedisPort, channel: string): WakeUps {
   const heard = new Map<string, number>()
   let opening: Promise<Subscription> | undefined
   let listening = false
+  let closed = false
 
   function onMessage(message: Buffer): void {
     const key = message.toString('latin1')
@@ -37,6 +38,7 @@ export function createWakeUps(port: RedisPort, channel: string): WakeUps {
   }
 
   async function open(): Promise<void> {
+    if (closed) throw new KernelError('CLOSED', 'this store was closed')
     opening ??= port.subscribe(channel, onMessage, { restored: wakeAll })
     try {
       await opening
@@ -73,6 +75,8 @@ export function createWakeUps(port: RedisPort, channel: string): WakeUps {
       })
     },
     async close() {
+      closed = true
+      listening = false
       wakeAll()
       const subscription = await opening?.catch(() => undefined)
       await subscription?.close()

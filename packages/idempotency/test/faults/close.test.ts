@@ -11,7 +11,10 @@ watchRejections()
 
 const kinds: StoreKind[] = ['ioredis 6', 'node-redis 6']
 
-describe.each(kinds)('%s: an instance that is closed', (kind) => {
+/** Within one store: stores side by side. */
+const SEQUENTIAL = { concurrent: false }
+
+describe.concurrent.each(kinds)('%s: an instance that is closed', (kind) => {
   let stand: Stand
   beforeAll(async () => {
     stand = await startStand(kind)
@@ -38,7 +41,7 @@ describe.each(kinds)('%s: an instance that is closed', (kind) => {
     return { call, end: () => (ending.open(), first) }
   }
 
-  test('while its server stands still ends in time, and so does who waits in it', async () => {
+  test('while its server stands still ends in time, and so does who waits in it', SEQUENTIAL, async () => {
     const { call, end } = await held()
     const leaver = await stand.open()
     const waiting = leaver.run({ ...call, wait: '30s' }, async () => 'second')
@@ -54,7 +57,7 @@ describe.each(kinds)('%s: an instance that is closed', (kind) => {
     expect(await end()).toMatchObject({ ok: true, value: 'first' })
   })
 
-  test('opens no connection any more for a call that finds its key busy after that', async () => {
+  test('opens no connection any more for a call that finds its key busy after that', SEQUENTIAL, async () => {
     const { call, end } = await held()
     const leaver = await stand.open({ storeTimeout: '5s' })
     await leaver.run(someCall(), async () => 'warm')

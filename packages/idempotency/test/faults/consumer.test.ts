@@ -9,7 +9,7 @@ import type { StoreKind } from './open-store.ts'
 import { startStand, type Stand } from './stand.ts'
 
 const kinds: StoreKind[] = ['ioredis 6', 'node-redis 6', 'Postgres']
-const LEASE_MS = 800
+const LEASE_MS = 1_200
 
 let broker: PrivateServer
 let queue: Redis
@@ -28,7 +28,7 @@ interface Consumer {
   readonly worker: WorkerProcess<never, ConsumerSays>
 }
 
-describe.each(kinds)('%s: a consumer that is killed in the middle of a message', (kind) => {
+describe.concurrent.each(kinds)('%s: a consumer that is killed in the middle of a message', (kind) => {
   let stand: Stand
   beforeAll(async () => {
     stand = await startStand(kind)
@@ -81,7 +81,7 @@ describe.each(kinds)('%s: a consumer that is killed in the middle of a message',
     return { begun: begun!, second, pid: first.worker.pid }
   }
 
-  test('leaves a message that is busy for the rest of its lease, then goes on from its checkpoint, once', async () => {
+  test.concurrent('leaves a message that is busy for the rest of its lease, then goes on from its checkpoint, once', async () => {
     const name = `queue-${randomUUID()}`
     const message = { id: randomUUID() }
     const { begun, second, pid } = await killedInTheMiddle(name, message)
@@ -105,7 +105,7 @@ describe.each(kinds)('%s: a consumer that is killed in the middle of a message',
     await second.worker.kill()
   })
 
-  test('at most once: leaves a message for a person', async () => {
+  test.concurrent('at most once: leaves a message for a person', async () => {
     const name = `queue-${randomUUID()}`
     const message = { id: randomUUID(), guarantee: 'at-most-once' as const }
     const { second } = await killedInTheMiddle(name, message)

@@ -16,7 +16,10 @@ beforeAll(async () => {
 })
 afterAll(() => ledger.stop())
 
-describe.each(kinds)('%s', (kind) => {
+/** Within one store: stores side by side. */
+const SEQUENTIAL = { concurrent: false }
+
+describe.concurrent.each(kinds)('%s', (kind) => {
   let stand: Stand
   let processes: RunProcess[]
   beforeAll(async () => {
@@ -32,6 +35,7 @@ describe.each(kinds)('%s', (kind) => {
 
   test.each([2, 3])(
     `${CALLS} identical calls over %i processes are one run and ${CALLS} equal answers`,
+    SEQUENTIAL,
     async (count) => {
       const call = { scope: 'm1', op: 'POST /charges', key: randomUUID(), input: { cents: 100 }, wait: '20s' as const }
       const orders = processes.slice(0, count).map((each, i) => {

@@ -10,7 +10,10 @@ watchRejections()
 
 const kinds: StoreKind[] = ['ioredis 6', 'ioredis 5', 'node-redis 6', 'Postgres']
 
-describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind) => {
+/** Within one store: stores side by side. */
+const SEQUENTIAL = { concurrent: false }
+
+describe.concurrent.each(kinds)('%s: one reply is lost, what was asked for is done', (kind) => {
   let stand: Stand
   let idempotency: Idempotency
   let bystander: Idempotency
@@ -40,7 +43,7 @@ describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind)
     )
   }
 
-  test('of a claim: it is recognised, and runs once as the first attempt', async () => {
+  test('of a claim: it is recognised, and runs once as the first attempt', SEQUENTIAL, async () => {
     const call = someCall()
     const lost = loseNext()
     const outcome = await idempotency.run(call, async (x) => ({ attempt: x.attempt }))
@@ -49,7 +52,7 @@ describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind)
     expect(await bystander.run(call, fail)).toMatchObject({ ok: true, kind: 'replayed', value: { attempt: 1 } })
   })
 
-  test('of a save: it is saved, and the run goes on', async () => {
+  test('of a save: it is saved, and the run goes on', SEQUENTIAL, async () => {
     const call = someCall()
     let lost: Promise<boolean> | undefined
     const outcome = await idempotency.run(call, async (x) => {
@@ -61,7 +64,7 @@ describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind)
     expect(outcome).toMatchObject({ ok: true, kind: 'executed', stored: true, attempt: 1, value: false })
   })
 
-  test('of an answer: it is stored, and its caller knows', async () => {
+  test('of an answer: it is stored, and its caller knows', SEQUENTIAL, async () => {
     const call = someCall()
     let lost: Promise<boolean> | undefined
     const outcome = await idempotency.run(call, async () => {
@@ -73,7 +76,7 @@ describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind)
     expect(await bystander.run(call, fail)).toMatchObject({ ok: true, kind: 'replayed', value: 'charged' })
   })
 
-  test('of a release: the work’s own error is told, and the key is free', async () => {
+  test('of a release: the work’s own error is told, and the key is free', SEQUENTIAL, async () => {
     const call = someCall()
     let lost: Promise<boolean> | undefined
     const outcome = idempotency.run(call, () => {
@@ -85,7 +88,7 @@ describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind)
     expect(unwrap(await bystander.run(call, async () => 'second'))).toBe('second')
   })
 
-  test('of an unknown end: it is still unknown', async () => {
+  test('of an unknown end: it is still unknown', SEQUENTIAL, async () => {
     const call = { ...someCall(), guarantee: 'at-most-once' as const }
     let lost: Promise<boolean> | undefined
     const outcome = idempotency.run(call, () => {
@@ -98,7 +101,7 @@ describe.each(kinds)('%s: one reply is lost, what was asked for is done', (kind)
   })
 
   if (kind !== 'Postgres') return
-  test('of an answer with effects: they are committed once', async () => {
+  test('of an answer with effects: they are committed once', SEQUENTIAL, async () => {
     const pool = new pg.Pool({ connectionString: stand.server.url, max: 1 })
     pool.on('error', () => {})
     await pool.query(`create table ${stand.space}.outbox (text text not null)`)

@@ -17,13 +17,14 @@ import { watchRejections } from './unhandled.ts'
 watchRejections()
 
 let pair: SentinelPair
+let other: SentinelPair
 const opened = new AsyncDisposableStack()
 beforeAll(async () => {
-  pair = await startSentinelPair()
+  ;[pair, other] = await Promise.all([startSentinelPair(), startSentinelPair()])
 })
 afterAll(async () => {
   await opened.disposeAsync()
-  await pair.stop()
+  await Promise.all([pair.stop(), other.stop()])
 })
 
 /** An instance on whatever server the Sentinel names, or on the one at `address`. */
@@ -189,7 +190,6 @@ test('a failover in a stream of runs loses no claim and no answer that somebody 
 })
 
 test('a master that was voted out while it stood still can claim nothing when it goes on', async () => {
-  await using other = await startSentinelPair()
   const stale = open({}, other.master)
   await healed(stale)
   other.master.freeze()

@@ -12,7 +12,10 @@ watchRejections()
 const kinds: StoreKind[] = ['ioredis 6', 'node-redis 6', 'Postgres']
 const LEASE_MS = 400
 
-describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
+/** Within one store: stores side by side. */
+const SEQUENTIAL = { concurrent: false }
+
+describe.concurrent.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
   let stand: Stand
   let processes: AsyncDisposableStack
   let zombie: RunProcess
@@ -29,7 +32,7 @@ describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
 
   const someCall = () => ({ scope: 'm1', op: 'POST /charges', key: randomUUID(), lease: LEASE_MS })
 
-  test('answers the value of who took over, and has changed nothing', async () => {
+  test('answers the value of who took over, and has changed nothing', SEQUENTIAL, async () => {
     const winner = await stand.open({ storeTimeout: '5s' })
     const call = someCall()
     const first = zombie.order({ call, save: 'half', gated: true, value: 'zombie' })
@@ -50,7 +53,7 @@ describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
     expect(unwrap(await winner.run(call, async () => 'third'))).toBe('winner')
   })
 
-  test('answers it too when the work fails because the key was lost', async () => {
+  test('answers it too when the work fails because the key was lost', SEQUENTIAL, async () => {
     const winner = await stand.open({ storeTimeout: '5s' })
     const call = someCall()
     const first = zombie.order({ call, gated: true, save: 'early', saveLater: 'late', value: 'zombie' })
@@ -63,7 +66,7 @@ describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
     expect(answer!.outcome).toMatchObject({ ok: true, kind: 'replayed', attempt: 2, value: 'winner' })
   })
 
-  test('answers LEASE_LOST while who took over still runs, whose value it then is', async () => {
+  test('answers LEASE_LOST while who took over still runs, whose value it then is', SEQUENTIAL, async () => {
     const winner = await stand.open({ storeTimeout: '5s' })
     const call = { ...someCall(), wait: 0 }
     const first = zombie.order({ call, gated: true, value: 'zombie' })
@@ -87,7 +90,7 @@ describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
     expect(again[0]!.outcome).toMatchObject({ ok: true, kind: 'replayed', value: 'winner' })
   })
 
-  test('at most once: nobody takes over, and what it answers is the answer', async () => {
+  test('at most once: nobody takes over, and what it answers is the answer', SEQUENTIAL, async () => {
     const other = await stand.open({ storeTimeout: '5s' })
     const call = { ...someCall(), guarantee: 'at-most-once' as const }
     const first = zombie.order({ call, gated: true, value: 'late but only' })
@@ -102,7 +105,7 @@ describe.each(kinds)('%s: an owner that stood still past its lease', (kind) => {
     expect(unwrap(await other.run(call, async () => 'third'))).toBe('late but only')
   })
 
-  test('killed: a takeover that nobody was told of keeps the attempts and what was saved', async () => {
+  test('killed: a takeover that nobody was told of keeps the attempts and what was saved', SEQUENTIAL, async () => {
     const mortal = await startRunProcess({ ...stand, options: { storeTimeout: '5s' } })
     const heir = await stand.open()
     const heirs = await stand.open({ storeTimeout: '5s' }, { direct: true })

@@ -26,7 +26,7 @@ export interface Channel {
 
 /** A connection that listens. It does not reconnect: its owner opens another one. */
 export interface Listener {
-  /** Repeatable. */
+  /** Repeatable. May never settle when the connection is gone meanwhile. */
   subscribe(channels: readonly Channel[]): Promise<void>
   unsubscribe(channel: Channel): Promise<void>
   /** Rejects, or never settles, on a connection that is dead. */

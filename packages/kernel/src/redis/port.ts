@@ -2,8 +2,8 @@ import type { Script } from './script.ts'
 
 /**
  * What a server answers, the same from every client and protocol: text of any kind is a Buffer, also OK and a score;
- * false is 0 and true 1; a map is a flat array of keys and values. An integer beyond 9e15 may have lost its last digits:
- * let the script answer it as text.
+ * false is 0 and true 1; a map is a flat array of keys and values. An integer beyond 9e15 may have lost its last
+ * digits: let the script answer it as text.
  */
 export type RedisReply = Buffer | number | null | RedisReply[]
 
@@ -58,7 +58,8 @@ export interface RedisPort {
    * Sends all commands in one flight on one connection, to the master of the slot of `key`: WAIT counts the replicas
    * that have the writes before it. Rejects with the first error; the other commands have run. When the server does
    * not know a script, all from that script on are sent once more, so a command behind a script must be repeatable.
-   * 1 round trip, 2 then.
+   * A script that finds its write already done must write again, or WAIT has nothing to wait for; and while WAIT waits,
+   * the client's connection answers nobody else. 1 round trip, 2 then.
    */
   pipeline(key: string, commands: readonly PipelineCommand[]): Promise<RedisReply[]>
   /** Runs a script: EVALSHA, EVAL when the server does not know it. 1 round trip, 2 then. */

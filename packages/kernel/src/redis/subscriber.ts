@@ -23,6 +23,10 @@ interface Subscriber extends SubscribeOptions {
 /** A connection, from the wish for it on. */
 interface Session {
   readonly listener: Promise<Listener>
+  /** Gives up opening. */
+  readonly giveUp: AbortController
+  /** Rejects when the connection is gone; some clients say so to nobody who waits. */
+  readonly gone: PromiseWithResolvers<never>
 }
 
 /** All subscriptions of a port over one connection, which is opened by the first and closed with the last. */
@@ -40,7 +44,13 @@ export function createSubscriber(
   function join(): Session {
     if (session !== undefined) return session
     timer?.cancel()
-    const opened = { listener: within(clock, OPEN_LIMIT_MS, (signal) => connect(() => drop(opened), signal)) }
+    const giveUp = new AbortController()
+    const opened: Session = {
+      listener: within(clock, OPEN_LIMIT_MS, giveUp, () => connect(() => drop(opened), giveUp.signal)),
+      giveUp,
+      gone: Promise.withResolvers<never>(),
+    }
+    opened.gone.promise.catch(() => {})
     session = opened
     opened.listener.then(
       (listener) => {
@@ -69,7 +79,7 @@ export function createSubscriber(
   /** Nothing else is ever written to this connection, so one that went away silently is found out by asking. */
   function watch(watched: Session, listener: Listener): void {
     timer = clock.timer(() => {
-      within(clock, PING_EVERY_MS, () => listener.ping()).then(
+      within(clock, PING_EVERY_MS, watched.giveUp, () => listener.ping()).then(
         () => session === watched && watch(watched, listener),
         () => {
           void listener.close()
@@ -83,6 +93,7 @@ export function createSubscriber(
     if (session !== dropped) return
     session = undefined
     timer?.cancel()
+    dropped.gone.reject(unavailable('redis', 'closed the connection of a subscriber', 'refused'))
     settle('live', 'lost')
     if (![...subscribers].some(({ state }) => state === 'lost')) return
     const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures++, LAST_RETRY_MS)
@@ -111,6 +122,7 @@ export function createSubscriber(
     if (last) {
       session = undefined
       timer?.cancel()
+      left?.giveUp.abort()
     }
     try {
       const listener = await left?.listener
@@ -126,9 +138,8 @@ export function createSubscriber(
     const subscriber: Subscriber = { ...o, channel: { name, sharded: o.sharded ?? false }, on, state: 'opening' }
     subscribers.add(subscriber)
     try {
-      const joined = join()
-      await (await joined.listener).subscribe([subscriber.channel])
-      if (session !== joined) throw unavailable('redis', 'closed the connection of a subscriber', 'refused')
+      const { listener, gone } = join()
+      await Promise.race([(await listener).subscribe([subscriber.channel]), gone.promise])
     } catch (error) {
       await leave(subscriber)
       throw error
@@ -157,8 +168,12 @@ function apart(run: () => void): void {
   }
 }
 
-async function within<T>(clock: Clock, limitMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController()
+async function within<T>(
+  clock: Clock,
+  limitMs: number,
+  controller: AbortController,
+  run: () => Promise<T>,
+): Promise<T> {
   let timer: { cancel(): void } | undefined
   const expired = new Promise<never>((_, reject) => {
     timer = clock.timer(() => {
@@ -168,7 +183,7 @@ async function within<T>(clock: Clock, limitMs: number, run: (signal: AbortSigna
     }, limitMs)
   })
   try {
-    return await Promise.race([run(controller.signal), expired])
+    return await Promise.race([run(), expired])
   } finally {
     timer?.cancel()
   }

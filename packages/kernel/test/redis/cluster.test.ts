@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, test } from 'vitest'
 import { askRedis } from '../../../../tools/servers/ask-redis.ts'
 import { startRedisCluster } from '../../../../tools/servers/redis-cluster.ts'
+import { until } from '../../../../tools/servers/until.ts'
 import { defineScript } from '../../src/redis/index.ts'
 import { keySlot } from '../../src/redis/key-slot.ts'
 import { clusters } from './clients.ts'
@@ -15,6 +16,18 @@ const text = (s: string): Buffer => Buffer.from(s)
 const indexOf = (slot: number): number => masters.findLastIndex((_, i) => Math.round((i * 16_384) / 3) <= slot)
 const url = (index: number): string => masters[index]!.server.url
 const idOf = async (index: number): Promise<string> => String(await askRedis(url(index), 'CLUSTER', 'MYID'))
+
+// Clients are not told of a replica that has never got a write.
+await Promise.all(
+  masters.map(async (_, index) => {
+    const key = Array.from({ length: 1_000 }, (_, i) => `seed${i}`).find((key) => indexOf(keySlot(key)) === index)!
+    await askRedis(url(index), 'SET', key, 'a')
+  }),
+)
+await until('all replicas are shown', 10_000, async () => {
+  const views = await Promise.all(cluster.nodes.map(({ server }) => askRedis(server.url, 'CLUSTER', 'SLOTS')))
+  return (views as unknown[][][]).flat().every((range) => range.length === 4) || undefined
+})
 
 const set = defineScript(`redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])`)
 

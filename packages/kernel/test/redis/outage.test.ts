@@ -27,9 +27,9 @@ describe.each(Object.entries(families))('%s', (_, open) => {
         .subscribe('c', () => {})
         .then(
           () => 'open',
-          (error: unknown) => isStoreFailure(error),
+          (error: unknown) => [isStoreFailure(error), (error as { code?: string }).code],
         )
-      expect(joining).toBe(true)
+      expect(joining).toEqual([true, 'ECONNREFUSED'])
       await server.restart()
       await Promise.all([a.until('[restored]', a.log.length), b.until('[restored]', b.log.length)])
       await publish('a', round)

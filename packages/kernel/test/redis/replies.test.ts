@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
 import { afterAll, describe, expect, test } from 'vitest'
 import { startRedis } from '../../../../tools/servers/redis.ts'
-import { defineScript, type Arg, type RedisReply } from '../../src/redis/index.ts'
+import { defineScript, redisPort, type Arg, type RedisReply } from '../../src/redis/index.ts'
 import { variants } from './clients.ts'
 
 const text = (s: string): Buffer => Buffer.from(s)
@@ -144,4 +145,14 @@ describe.each(Object.entries(variants))('%s', async (_, open) => {
     )
     expect(answers).toEqual(numbers.map((i) => (i % 2 === 0 ? text(`${i}`) : [text(`${i}`), text(`${-i}`)])))
   })
+})
+
+test('ioredis with replies in the shapes of RESP3 answers scripts as all do, and maps flat', async () => {
+  const client = new Redis(server.url, { replyMapping: 'resp3' })
+  const port = redisPort(client)
+  const script = defineScript(`return {1, 'a', false, {ARGV[1]}}`)
+  expect(await port.script(script, [], [binary])).toEqual([1, text('a'), null, [binary]])
+  await port.command('h', ['HSET', 'h', 'f', binary])
+  expect(await port.command('h', ['HGETALL', 'h'])).toEqual([text('f'), binary])
+  client.disconnect()
 })

@@ -9,7 +9,7 @@ import { hear } from './heard.ts'
 
 type Quiet = { on(event: 'error', listener: () => void): unknown }
 
-test('a master dies: commands, scripts, pipelines and subscriptions go on with the one that a Sentinel names', async () => {
+test('a master dies: commands, scripts, pipelines and subscriptions go on with the next one', async () => {
   await using pair = await startSentinelPair()
   const sentinels = [...pair.sentinels]
   const options = { sentinels, name: pair.name }

@@ -145,7 +145,7 @@ test('who subscribes while the connection is lost brings the others back', async
   expect(connections.map(({ channels }) => channels)).toEqual([['a'], ['a', 'b']])
 })
 
-test('a connection that breaks under a subscription that is not confirmed rejects it, and tells it nothing', async () => {
+test('a connection that breaks under an unconfirmed subscription rejects it, and tells it nothing', async () => {
   const { port, last, break: breakIt, clock } = world()
   const told: string[] = []
   const a = await hear(port, 'a')
@@ -154,11 +154,12 @@ test('a connection that breaks under a subscription that is not confirmed reject
     lost: () => told.push('lost'),
     restored: () => told.push('restored'),
   })
-  joining.catch(() => {})
+  const failing = joining.catch((error: unknown) => error)
   breakIt()
   await clock.advance('1s')
   expect(a.log).toEqual(['[lost]', '[restored]'])
   expect(told).toEqual([])
+  expect(isKeelsonError(await failing, 'STORE_UNAVAILABLE')).toBe(true)
 })
 
 test('closes with the last subscription, also while it opens, and lets nobody hear anything more', async () => {
@@ -183,6 +184,16 @@ test('closes with the last subscription, also while it opens, and lets nobody he
   const triesThen = tries()
   await clock.advance('1m')
   expect(tries()).toBe(triesThen)
+})
+
+test('closes at once while a connection hangs that is being opened', async () => {
+  const { port, net, clock, break: breakIt } = world()
+  const heard = await hear(port, 'a')
+  net.hanging = true
+  breakIt()
+  await clock.advance('1s')
+  await heard.close()
+  expect([heard.log, clock.pending()]).toEqual([['[lost]'], 0])
 })
 
 test('what one subscriber throws reaches the process, and not the next subscriber', async () => {

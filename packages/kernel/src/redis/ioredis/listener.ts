@@ -47,19 +47,11 @@ export async function listen(redis: IoredisLike, events: ListenerEvents, signal:
     await close()
     throw lastError ?? error
   }
-  const lost = new Promise<never>((_, reject) =>
-    copy.once('end', () => {
-      reject(lastError ?? new Error('Connection is closed.'))
-      if (!closing) events.closed()
-    }),
-  )
-  lost.catch(() => {})
+  copy.once('end', () => closing || events.closed())
   return {
     async subscribe(channels) {
       // One by one, but in one flight: SSUBSCRIBE takes channels of one slot only.
-      const answers = channels.map(({ name, sharded }) => (sharded ? copy.ssubscribe(name) : copy.subscribe(name)))
-      // ioredis 5 never settles an SSUBSCRIBE that was answered MOVED.
-      await Promise.race([Promise.all(answers), lost])
+      await Promise.all(channels.map(({ name, sharded }) => (sharded ? copy.ssubscribe(name) : copy.subscribe(name))))
     },
     unsubscribe: async ({ name, sharded }) => void (await (sharded ? copy.sunsubscribe(name) : copy.unsubscribe(name))),
     ping: () => copy.ping(),

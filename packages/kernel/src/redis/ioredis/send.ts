@@ -3,21 +3,40 @@ import type { RedisReply } from '../port.ts'
 import { toReply } from '../reply.ts'
 import type { IoredisLike } from './ioredis-like.ts'
 
+/** What became of one command, as ioredis' pipelines tell it. */
+type Result = readonly [Error | null, unknown?]
+
 /**
- * Sends by a Redis, in one flight. A pipeline also for a single command: with `enableAutoPipelining` ioredis'
- * `callBuffer` loses the command's name. Upper case keeps its transformers away, which it looks up by names in lower
- * case: they make an object with text keys of a hash.
+ * Sends by a Redis, in one flight. Names go in upper case: ioredis looks its transformers up by names in lower case,
+ * and they make an object with text keys of a hash.
  */
 export async function send(redis: IoredisLike, commands: readonly Command[]): Promise<Outcome[]> {
-  const pipeline = redis.pipeline()
-  const names = commands.map(([name]) => String(name).toUpperCase())
-  for (const [i, [, ...args]] of commands.entries()) {
-    const words = args.map((arg) => (typeof arg === 'object' ? bytes(arg) : String(arg)))
-    pipeline.callBuffer(names[i], words)
-  }
-  const results: readonly (readonly [Error | null, unknown])[] = await pipeline.exec()
+  const named = commands.map(([name, ...args]) => ({
+    name: String(name).toUpperCase(),
+    args: args.map((arg) => (typeof arg === 'object' ? bytes(arg) : String(arg))),
+  }))
+  const results = await flight(redis, named)
   const read = redis.options?.stringNumbers === true ? numbered : (raw: unknown) => raw
-  return results.map(([error, raw], i) => outcome(error, () => toReply(read(raw), names[i]!)))
+  return results.map(([error, raw], i) => outcome(error, () => toReply(read(raw), named[i]!.name)))
+}
+
+async function flight(
+  redis: IoredisLike,
+  commands: readonly { name: string; args: unknown[] }[],
+): Promise<readonly Result[]> {
+  const [first] = commands
+  // A pipeline is the slower half of a short call. But `callBuffer` loses the name when ioredis pipelines by itself.
+  if (first !== undefined && commands.length === 1 && redis.options?.enableAutoPipelining !== true) {
+    return [
+      await redis.callBuffer(first.name, first.args).then(
+        (raw: unknown) => [null, raw],
+        (error: Error) => [error],
+      ),
+    ]
+  }
+  const pipeline = redis.pipeline()
+  for (const { name, args } of commands) pipeline.callBuffer(name, args)
+  return pipeline.exec()
 }
 
 function outcome(error: Error | null, reply: () => RedisReply): Outcome {

@@ -2,8 +2,8 @@ import { bytes, type Command, type Outcome } from '../driver.ts'
 import { toReply } from '../reply.ts'
 import type { NodeRedisClient } from './node-redis-like.ts'
 
-/** By RESP type: text of each kind as bytes, a double as the server wrote it, a map as a flat array. */
-const TYPES = { 36: Buffer, 43: Buffer, 61: Buffer, 40: String, 44: String, 37: Array, 126: Array }
+/** By RESP type: text as bytes, with a format too, a double as the server wrote it, a map as a flat array. */
+const TYPES = { 36: Buffer, 61: Buffer, 44: String, 37: Array }
 
 /**
  * Sends by one connection, in one flight: what is queued in one tick is written at once. The chain makes a lost

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Outcome } from '@keelson/idempotency'
+import { faults } from './faults.ts'
+import type { StoreKind } from './open-store.ts'
+import { liveThrough, RECOVERY_MS, type Seen } from './outage.ts'
+import { startStand, STORE_TIMEOUT_MS, type Stand, type Timed } from './stand.ts'
+import { watchRejections } from './unhandled.ts'
+
+watchRejections()
+
+/** The promise is storeTimeout and 50 ms; the rest is for a machine that does other things too. */
+const IN_TIME_MS = 4 * STORE_TIMEOUT_MS
+
+const all = Object.keys(faults)
+const kinds: [StoreKind, readonly string[]][] = [
+  ['ioredis 6', all],
+  ['node-redis 6', all],
+  ['Postgres', all],
+  ['ioredis 5', ['is killed', 'is frozen']],
+]
+
+/** Within one store: stores side by side. */
+const SEQUENTIAL = { concurrent: false }
+
+describe.concurrent.each(kinds)('%s', (kind, names) => {
+  let stand: Stand
+  const silentMs: number[] = []
+  beforeAll(async () => {
+    stand = await startStand(kind)
+  })
+  afterAll(() => stand[Symbol.asyncDispose]())
+
+  describe.each(names)('a server that %s', SEQUENTIAL, (name) => {
+    const fault = faults[name]!
+    let seen: Seen
+    beforeAll(async () => {
+      seen = await liveThrough(stand, fault)
+      if (fault.silent === true) silentMs.push(seen.first.tookMs, seen.settled.tookMs, seen.thrown.tookMs)
+      const ms = (...each: Timed<unknown>[]): number[] => each.map(({ tookMs }) => Math.round(tookMs))
+      console.log(`${kind} ${name}: ms to the first answers ${ms(seen.first, seen.settled, seen.thrown, seen.bare)}, \
+to 20 more ${ms(seen.next)}; back after ${Math.round(seen.backMs)}`)
+    })
+
+    test('a first call is answered in time, the next ones at once, and none of them has run', () => {
+      expect(seen.first.tookMs).toBeLessThan(IN_TIME_MS)
+      if (fault.partial === true) return
+      expect(seen.first.value).toMatchObject({ ok: false, code: 'STORE_UNAVAILABLE', retryable: true })
+      // Far less than one time-out for all of them: nothing was asked.
+      expect(codes(seen.next.value)).toEqual(Array(20).fill('STORE_UNAVAILABLE'))
+      expect(seen.next.tookMs).toBeLessThan(STORE_TIMEOUT_MS)
+      expect(seen.ranMeanwhile).toBe(0)
+    })
+
+    test('the same key works again soon after, and is not held by the claim that nobody was told of', () => {
+      expect(seen.again).toMatchObject({ ok: true, attempt: 1, stored: true })
+      expect(seen.backMs).toBeLessThan(RECOVERY_MS)
+    })
+
+    test('a work that ends in the outage comes back with its value, and its repeat finds it stored', () => {
+      const value = { charge: 'ch_settle' }
+      expect(seen.settled.value).toMatchObject({ ok: true, kind: 'executed', attempt: 1, value })
+      expect(seen.settled.tookMs).toBeLessThan(IN_TIME_MS)
+      if (fault.partial !== true) expect(seen.settled.value).toMatchObject({ stored: false })
+      expect(seen.settleRepeat).toMatchObject({ ok: true, kind: 'replayed', attempt: 1, value })
+      expect(seen.runs.settle).toBe(1)
+    })
+
+    test('a work that throws in the outage rejects with its own error, and its key is free again', () => {
+      expect(seen.thrown.value).toBe(seen.failure)
+      expect(seen.thrown.tookMs).toBeLessThan(IN_TIME_MS)
+      expect(seen.releaseRepeat).toMatchObject({ ok: true, kind: 'executed', attempt: 1, value: 'release 2' })
+    })
+
+    test('a work that goes on through the outage keeps its key, and can save again', () => {
+      if (fault.partial !== true) expect(seen.saves).toEqual(['STORE_UNAVAILABLE'])
+      const value = { attempt: 1, lost: false }
+      expect(seen.saved).toMatchObject({ ok: true, kind: 'executed', stored: true, value })
+      expect(seen.saveRepeat).toMatchObject({ ok: true, kind: 'replayed', value })
+      expect(seen.runs.save).toBe(1)
+    })
+
+    test('a duplicate that waits through the outage gets the value or is refused, and does not run', () => {
+      const { value: outcome, tookMs } = seen.waited
+      expect(tookMs).toBeLessThan(RECOVERY_MS)
+      if (outcome.ok) expect(outcome).toMatchObject({ kind: 'replayed', waited: true, value: { attempt: 1 } })
+      else expect(outcome.code).toBe('STORE_UNAVAILABLE')
+      expect(seen.runs.waiter).toBe(0)
+    })
+
+    test('who prefers it runs unprotected meanwhile and is told so, and is protected again after', () => {
+      expect(seen.bare.tookMs).toBeLessThan(IN_TIME_MS)
+      if (fault.partial !== true) {
+        for (const outcome of [seen.bare.value, seen.bareNext]) {
+          expect(outcome).toMatchObject({ ok: true, kind: 'unprotected', stored: false, replayed: false, attempt: 1 })
+        }
+      }
+      expect(seen.bareRepeat).toMatchObject({ ok: true, stored: true, attempt: 1 })
+    })
+  })
+
+  test('who asks a server that is silent is answered within storeTimeout and 50 ms', SEQUENTIAL, () => {
+    // The best of all: noise only adds.
+    expect(Math.min(...silentMs)).toBeLessThan(STORE_TIMEOUT_MS + 50)
+  })
+})
+
+const codes = (outcomes: readonly Outcome<unknown>[]): string[] =>
+  outcomes.map((outcome) => (outcome.ok ? outcome.kind : outcome.code))
