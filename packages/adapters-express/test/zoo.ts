@@ -108,7 +108,13 @@ export const zoo: readonly Animal[] = [
     name: 'writeHead with an object',
     handler(_req, res) {
       res.set('X-Before', 'kept').set('X-Changed', 'before')
-      res.writeHead(202, { 'X-Changed': 'after', 'X-Number': 7, 'x-list': ['a', 'b'], 'Content-Type': 'text/x' })
+      res.writeHead(202, {
+        'X-Changed': 'after',
+        'X-Number': 7,
+        'x-list': ['a', 'b'],
+        'x-n': [1, 2] as never,
+        'Content-Type': 'text/x',
+      })
       res.end('head')
     },
     status: 202,

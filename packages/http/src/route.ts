@@ -119,9 +119,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
         return unguardedWrite(o.db!, { ...o, op, scope: known.tenant }, work)
       }
       claimOnce(x)
-      const { transaction } = o.idempotency as TransactionalIdempotency
-      const given = { ...call, retries: o.retries }
-      const result = await guardedWrite(x, { transaction }, given, work, o.correlation.header)
+      const core = o.idempotency as TransactionalIdempotency
+      const result = await guardedWrite(x, core, { ...call, retries: o.retries }, work, o.correlation.header)
       return 'refusal' in result ? refuse(result.refusal, x) : result.response
     })
   }

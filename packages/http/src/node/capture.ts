@@ -12,6 +12,8 @@ interface Guards {
 
 const HELD = 'held'
 const node = ServerResponse.prototype
+/** Node 22 computes `writableFinished` from `finished`; a property over it is slow. */
+const IS_COMPUTED = Reflect.get(node, 'writableFinished', { finished: true, outputSize: 0 })
 
 /**
  * As {@link Exchange.capture}, on an answer of node:http. Patches this one response: its bytes are kept and leave when
@@ -53,25 +55,24 @@ export function captureNodeAnswer(
   function fixHead(): void {
     if (head !== undefined) return
     isImplied = true
-    res.writeHead(res.statusCode)
-    isImplied = false
+    try {
+      res.writeHead(res.statusCode)
+    } finally {
+      isImplied = false
+    }
   }
 
-  /** The answer looks ended. */
+  /** The answer looks ended. Not to what stands outside: it may still write what it was given before. */
   function veil(): void {
-    isVeiled = true
-    Object.defineProperty(res, 'writableEnded', { value: true, configurable: true })
-    Object.defineProperty(res, 'writableFinished', { value: false, configurable: true })
-    // What stands outside may still write what it was given before.
-    guards.finished = write === node.write && end === node.end
+    if (write !== node.write || end !== node.end) return
+    isVeiled = guards.finished = true
+    if (IS_COMPUTED) Object.defineProperty(res, 'writableFinished', { value: false, configurable: true })
   }
 
   function unveil(): void {
     if (!isVeiled) return
     isVeiled = guards.finished = false
-    const own = res as { writableEnded?: boolean; writableFinished?: boolean }
-    delete own.writableEnded
-    delete own.writableFinished
+    if (IS_COMPUTED) delete (res as { writableFinished?: boolean }).writableFinished
   }
 
   /** Node's own answer to what it does not take. What stands outside would take it for a real call. */

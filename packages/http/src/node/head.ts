@@ -4,9 +4,14 @@ import { groupHeaders } from '../list-header.ts'
 
 /** The headers that are set on `res`, line by line. */
 export function headersOf(res: ServerResponse): Headers {
+  const lines: [string, string][] = []
   // @types/node has it for requests only.
-  const names = (res as unknown as ClientRequest).getRawHeaderNames()
-  return names.flatMap((name) => [res.getHeader(name)!].flat().map((value) => [name, String(value)] as const))
+  for (const name of (res as unknown as ClientRequest).getRawHeaderNames()) {
+    const value: unknown = res.getHeader(name)
+    if (Array.isArray(value)) for (const one of value) lines.push([name, String(one)])
+    else lines.push([name, String(value)])
+  }
+  return lines
 }
 
 /**

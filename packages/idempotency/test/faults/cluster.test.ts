@@ -90,13 +90,13 @@ test('a killed node costs its own keys, in time, and none of the others in use; 
   const dead = cluster.nodes[0]!.server
   const [lost, kept] = await callsOn(dead, instances[0]!)
   await dead.kill()
-  let over = false
+  const traffic = { over: false }
   const users = await Promise.all(
     instances.map(async (idempotency) => {
       const [living, failing]: Timed<Outcome<string>>[][] = [[], []]
       // Each failure meets somebody's success: the store as a whole is not down.
       const use = async (calls: Call[], into: Timed<Outcome<string>>[], everyMs: number): Promise<void> => {
-        for (let i = 0; !over; i++) {
+        for (let i = 0; !traffic.over; i++) {
           into.push(await timed(idempotency.run(calls[i % calls.length]!, async () => 'again')))
           await sleep(everyMs)
         }
@@ -106,7 +106,7 @@ test('a killed node costs its own keys, in time, and none of the others in use; 
     }),
   )
   await sleep(2_500) // the others find out after 1 s that it is gone
-  over = true
+  traffic.over = true
   for (const { using, living, failing } of users) {
     await using
     expect(new Set(living.map(({ value }) => told(value)))).toEqual(new Set(['before']))

@@ -125,9 +125,23 @@ export async function liveThrough(stand: Stand, { harm, mend }: Fault): Promise<
   })
   return {
     runs,
-    ...{ first, next, ranMeanwhile, again: back.value, backMs: back.tookMs },
-    ...{ settled, settleRepeat, failure, thrown, releaseRepeat },
-    ...{ saves, saved, saveRepeat, waited, bare, bareNext, bareRepeat },
+    first,
+    next,
+    ranMeanwhile,
+    again: back.value,
+    backMs: back.tookMs,
+    settled,
+    settleRepeat,
+    failure,
+    thrown,
+    releaseRepeat,
+    saves,
+    saved,
+    saveRepeat,
+    waited,
+    bare,
+    bareNext,
+    bareRepeat,
   }
 }
 

@@ -42,10 +42,10 @@ describe.each(kinds)('%s', (kind) => {
 
   test('nor while many run and others wait for them', async () => {
     const instances = await Promise.all([stand.open({ storeTimeout: '5s' }), stand.open({ storeTimeout: '5s' })])
-    let over = false
+    const flood = { over: false }
     let flushes = 0
     const flushing = (async () => {
-      while (!over) {
+      while (!flood.over) {
         await askRedis(stand.server.url, 'SCRIPT', 'FLUSH')
         flushes++
       }
@@ -64,7 +64,7 @@ describe.each(kinds)('%s', (kind) => {
         }
       }),
     )
-    over = true
+    flood.over = true
     await flushing
     expect(runs).toBe(200)
     expect(flushes).toBeGreaterThan(10)

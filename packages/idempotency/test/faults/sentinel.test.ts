@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   createIdempotency,
@@ -27,14 +27,21 @@ afterAll(async () => {
   await Promise.all([pair.stop(), other.stop()])
 })
 
+interface Address {
+  readonly host: string
+  readonly port: number
+}
+
 /** An instance on whatever server the Sentinel names, or on the one at `address`. */
 function open(
   { replicas = 1, ...options }: Partial<IdempotencyOptions> & RedisStoreOptions = {},
-  address?: { host: string; port: number },
+  address?: Address,
 ): Idempotency {
-  const sentinels = { name: pair.name, sentinels: [...pair.sentinels], sentinelRetryStrategy: () => 50 }
-  const where: RedisOptions = address === undefined ? sentinels : { host: address.host, port: address.port }
-  const client = new Redis({ ...where, retryStrategy: () => 50 })
+  const retryStrategy = (): number => 50
+  const sentinels = { name: pair.name, sentinels: [...pair.sentinels], sentinelRetryStrategy: retryStrategy }
+  const client = new Redis(
+    address === undefined ? { ...sentinels, retryStrategy } : { host: address.host, port: address.port, retryStrategy },
+  )
   client.on('error', () => {})
   opened.defer(() => client.disconnect())
   const idempotency: Idempotency = createIdempotency<IdempotencyStore>({
@@ -134,13 +141,13 @@ test('a failover in a stream of runs loses no claim and no answer that somebody 
   const instances = [open({ lease: '1s' }), open({ lease: '1s' })]
   await Promise.all(instances.map(healed))
   const runs = new Map<string, number>()
-  const told = new Map<string, unknown>()
+  const told = new Map<string, string>()
   const calls: ReturnType<typeof someCall>[] = []
-  let over = false
+  const stream = { over: false }
   let refused = 0
 
   async function client(idempotency: Idempotency, lane: number): Promise<void> {
-    for (let n = 0; !over; n++) {
+    for (let n = 0; !stream.over; n++) {
       const call = someCall(n % 2 === 0 ? 'at-most-once' : 'at-least-once')
       calls.push(call)
       const work = async (): Promise<string> => {
@@ -161,7 +168,7 @@ test('a failover in a stream of runs loses no claim and no answer that somebody 
   await until('the stream flows', 10_000, async () => told.size > 100 || undefined)
   await pair.master.kill()
   const { host, port } = await pair.failedOver()
-  over = true
+  stream.over = true
   await Promise.all(lanes)
 
   // The new master has no replica, so an instance that asks for one claims nothing.
@@ -179,7 +186,7 @@ test('a failover in a stream of runs loses no claim and no answer that somebody 
       })
       const value = told.get(call.key)
       if (value !== undefined && !(outcome.ok && outcome.value === value)) {
-        broken.push(`${call.key}: told ${String(value)}, then ${JSON.stringify(outcome)}`)
+        broken.push(`${call.key}: told ${JSON.stringify(value)}, then ${JSON.stringify(outcome)}`)
       }
       if (call.guarantee === 'at-most-once' && runs.get(call.key)! > 1) broken.push(`${call.key}: ran twice`)
     }),

@@ -19,7 +19,7 @@ describe.each(kinds)('%s', (kind) => {
     // No look at the record but for a message: the one without comes after a quarter of the lease.
     const options = { storeTimeout: '5s', lease: '5m', wait: '60s', maxWaiters: { perKey: WAITERS } } as const
     const start = () => startRunProcess({ ...stand, options })
-    ;[owner, ...others] = (await Promise.all([start(), start(), start()])) as [RunProcess, RunProcess, RunProcess]
+    ;[owner, ...others] = await Promise.all([start(), start(), start()] as const)
     // The server knows the scripts.
     for (const each of [owner, ...others]) await each.order({ call: someCall() }).answers
   })

@@ -90,6 +90,21 @@ describe.concurrent.each(kinds)('%s: an owner that stood still past its lease', 
     expect(again[0]!.outcome).toMatchObject({ ok: true, kind: 'replayed', value: 'winner' })
   })
 
+  test('answers LEASE_LOST when who took over has failed', SEQUENTIAL, async () => {
+    const winner = await stand.open({ storeTimeout: '5s' })
+    const call = someCall()
+    const first = zombie.order({ call, gated: true, value: 'zombie' })
+    await first.started
+    zombie.freeze()
+    const failure = new Error('the bank said no')
+    await expect(winner.run({ ...call, wait: '10s' }, () => Promise.reject(failure))).rejects.toBe(failure)
+    zombie.thaw()
+    first.go()
+    const [answer] = await first.answers
+    expect(answer!.outcome).toMatchObject({ ok: false, code: 'LEASE_LOST', retryable: true })
+    expect(unwrap(await winner.run({ ...call, wait: '10s' }, async () => 'second'))).toBe('second')
+  })
+
   test('at most once: nobody takes over, and what it answers is the answer', SEQUENTIAL, async () => {
     const other = await stand.open({ storeTimeout: '5s' })
     const call = { ...someCall(), guarantee: 'at-most-once' as const }
