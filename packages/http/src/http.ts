@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { KeelsonContext, StoredResponse } from '@keelson/kernel'
 import { correlationIdOf } from './correlation.ts'
 import { describeError, type Described } from './describe-error.ts'
@@ -7,6 +6,7 @@ import { checkHttpOptions, type HttpOptions } from './options.ts'
 import type { RoutePolicy } from './policy.ts'
 import { problemResponse } from './problem-response.ts'
 import { isHttpProblem } from './problem.ts'
+import { randomHex } from './random-hex.ts'
 import { compileRoute, type Route, type RouteParts } from './route.ts'
 import { traceparentOf } from './traceparent.ts'
 
@@ -49,7 +49,7 @@ export function createHttp(options: HttpOptions = {}): Http {
 
   function begin(x: Exchange): KeelsonContext {
     const correlationId = correlationIdOf(x.headerLines(o.correlation.header), o.correlation.accept, o.clock)
-    const traceparent = traceparentOf(x.headerLines('traceparent'), (bytes) => randomBytes(bytes).toString('hex'))
+    const traceparent = traceparentOf(x.headerLines('traceparent'), randomHex)
     x.setHeader(o.correlation.header, correlationId)
     x.setHeader('traceparent', traceparent)
     const begun = { correlationId, traceparent }

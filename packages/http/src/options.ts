@@ -17,7 +17,8 @@ import type { Exchange } from './exchange.ts'
 import type { HttpProblem } from './problem.ts'
 
 /** What http needs of `createIdempotency`: `transaction` for transactional routes, `run` for all others. */
-export type IdempotencyLike = Pick<Idempotency, 'run'> & Partial<Pick<TransactionalIdempotency, 'transaction'>>
+export type IdempotencyLike = Pick<Idempotency, 'run'> &
+  Partial<Pick<Idempotency, 'transactional'> & Pick<TransactionalIdempotency, 'transaction'>>
 
 /** What `createHttp` takes; all optional. */
 export interface HttpOptions {

@@ -45,7 +45,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   const { transactional, idempotent } = checkPolicy(policy, {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
-    transaction: o.idempotency?.transaction !== undefined,
+    transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
     scope: o.scope !== undefined,
   })
   const calls = new WeakMap<Exchange, Promise<Call | undefined>>()

@@ -31,6 +31,12 @@ describe('a policy is refused when it is compiled', () => {
       { ...all, idempotency: { run: notAsked } },
       /"idempotent" with "transactional" needs .* postgresStore/,
     ],
+    [
+      'a core on a store without transactions',
+      { idempotent: {}, transactional: true },
+      { ...all, idempotency: { ...idempotency, transactional: false } },
+      /"idempotent" with "transactional" needs .* postgresStore/,
+    ],
     ['a preset', { idempotent: { preset: 'stripe' } }, all, /"preset" must be 'stripeV1' \(got 'stripe'\)/],
     [
       'a preset with transactional',

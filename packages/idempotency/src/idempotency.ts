@@ -39,6 +39,8 @@ export interface IdempotencyStatus extends Status {
 
 /** One effect per key, for works that call the outside world. */
 export interface Idempotency extends Component {
+  /** True when it has `transaction()`: its store shares a database with the business rows. */
+  readonly transactional: boolean
   /**
    * Runs `work` once per key. The claim is committed first and renewed while the work runs; the value is stored before
    * it is answered, and every repeat gets it: what the caller gets is `decode(encode(value))`.
@@ -79,6 +81,7 @@ export interface Idempotency extends Component {
 
 /** The same over a store that shares its database with the business rows. */
 export interface TransactionalIdempotency extends Idempotency {
+  readonly transactional: true
   /**
    * Runs `work` once per key: claim, business rows, effects and answer are one commit. Every repeat gets the same
    * status, headers and bytes.
@@ -220,6 +223,8 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   }
 
   return {
+    // The types hide `transaction` where this is false.
+    transactional: (transaction !== undefined) as true,
     run: async (call, work) => runCounted(call, work),
     wrap: (fn, options) => wrap(runCounted, fn, options),
     consume: async (call, work) => consume(runCounted, call, work),

@@ -59,7 +59,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const { checked, claim, codec, untilMs } = attempt
     let won: Awaited<ReturnType<typeof claims.claim>>
     try {
-      const late = (begin: Begin): void => giveBack(attempt, begin)
+      const late = (begin: Begin): void => void giveBack(attempt, begin)
       won = await claims.claim(checked.ref, claim, { untilMs, signal: checked.signal, late })
     } catch (error) {
       if (!isUnavailable(error)) throw error
@@ -161,15 +161,19 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     logger.warn({ op: checked.op }, 'the lease of a run was lost: its answer is not used')
     const lost: Led<T> = { outcome: refused('LEASE_LOST', { retryAfter: 1_000 }), shared: undefined }
     const look: Claim = { ...claim, nonce: nonceOf(uuidv7(clock)), onLapsed: 'report' }
-    const release = (begin: Begin): void => giveBack({ ...attempt, claim: look }, begin)
+    const release = (begin: Begin): Promise<void> => giveBack({ ...attempt, claim: look }, begin)
     try {
       const untilMs = clock.monotonic() + checked.waitMs
-      const { begin } = await claims.claim(checked.ref, look, { untilMs, signal: checked.signal, late: release })
+      const { begin } = await claims.claim(checked.ref, look, {
+        untilMs,
+        signal: checked.signal,
+        late: (begin) => void release(begin),
+      })
       if (begin.kind === 'done') return answered(begin, codec, true)
       if (begin.kind === 'yours' && forgotten !== undefined) {
         return await forgotten({ nonce: look.nonce, fence: begin.fence })
       }
-      release(begin)
+      await release(begin)
       return lost
     } catch (error) {
       if (isUnavailable(error)) return lost
@@ -219,13 +223,13 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
   }
 
   /** A claim that nobody wants any more. Of a lost owner's key only the lease ends: attempts and what it saved stay. */
-  function giveBack<T>({ checked, claim }: Attempt<T>, begin: Begin): void {
+  async function giveBack<T>({ checked, claim }: Attempt<T>, begin: Begin): Promise<void> {
     if (begin.kind !== 'yours') return
     const { ref, op, leaseMs, retainMs } = checked
     const own = { nonce: claim.nonce, fence: begin.fence }
     const release = (): Promise<unknown> =>
       begin.attempt > 1 ? guarded.touch(ref, own, 1) : guarded.settle(ref, own, { kind: 'release' }, retainMs, [])
-    release().catch(() => owed.add(`a late claim of ${op}`, clock.monotonic() + leaseMs, release))
+    await release().catch(() => owed.add(`a late claim of ${op}`, clock.monotonic() + leaseMs, release))
   }
 
   /** The store may have claimed and its reply may have been lost: claiming again finds it, and gives it back. */
@@ -233,8 +237,8 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const { checked, claim } = attempt
     const again: Claim = { ...claim, onLapsed: 'report' }
     owed.add(`a claim of ${checked.op}`, clock.monotonic() + checked.leaseMs, async () => {
-      const begin = await guarded.begin(checked.ref, again, (late) => giveBack(attempt, late))
-      giveBack(attempt, begin)
+      const begin = await guarded.begin(checked.ref, again, (late) => void giveBack(attempt, late))
+      await giveBack(attempt, begin)
     })
   }
 

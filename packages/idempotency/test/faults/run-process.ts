@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import type { Call, Execution, IdempotencyOptions, Outcome } from '@keelson/idempotency'
 import { startWorker } from '../../../../tools/crash/worker-process.ts'
 import type { StoreKind } from './open-store.ts'
@@ -92,8 +93,10 @@ export async function startRunProcess({
   const listeners = new Map<string, (said: Said) => void>()
   worker.onMessage((said) => listeners.get(said.id)?.(said))
   let dead = false
+  let guard: (() => void) | undefined
   const kill = (): Promise<void> => {
     dead = true
+    guard?.()
     return worker.kill()
   }
   // A pipe without a reader would be an error of ours.
@@ -125,9 +128,25 @@ export async function startRunProcess({
         go: () => send({ go: id }),
       }
     },
-    freeze: () => void process.kill(worker.pid, 'SIGSTOP'),
-    thaw: () => void process.kill(worker.pid, 'SIGCONT'),
+    freeze: () => {
+      guard = guardFrozen(worker.pid)
+      process.kill(worker.pid, 'SIGSTOP')
+    },
+    thaw: () => {
+      process.kill(worker.pid, 'SIGCONT')
+      guard?.()
+    },
     kill,
     [Symbol.asyncDispose]: kill,
   }
+}
+
+/** A process that stands still does not hear that we have died: a shell does, and ends it. The answer ends the guard. */
+function guardFrozen(pid: number): () => void {
+  const script = 'read -r _ || kill -KILL "$1"'
+  const shell = spawn('sh', ['-c', script, 'sh', String(pid)], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  shell.on('error', () => {})
+  shell.stdin.on('error', () => {})
+  shell.unref()
+  return () => void shell.stdin.end('\n')
 }

@@ -49,13 +49,14 @@ export async function runSchedule(
     return { key: `${seed}-${kind}-${i}`, guarantee, promised: new Set(), told: new Set() }
   })
   let values = 0
+  const state = { over: false, broken: false }
 
   /** One try of a caller: undefined when its process died under it. */
   async function call({ key, guarantee, promised, told }: Key, by: RunProcess): Promise<Answered['outcome']> {
     const order = by.order({
       call: { scope: 'm1', op: 'charge', key, guarantee },
       save: 'half',
-      holdMs: Math.floor(random() * 150),
+      holdMs: Math.floor(random() * 250),
       value: `value-${++values}`,
     })
     const [answer] = await order.answers.catch(() => [])
@@ -71,20 +72,20 @@ export async function runSchedule(
     outcome !== undefined && (outcome.ok || outcome.code === 'OUTCOME_UNKNOWN')
 
   async function use(key: Key): Promise<void> {
-    for (let ended = 0; ended < 2;) {
+    for (let ended = 0; ended < 2 && !state.broken;) {
       if (isEnd(await call(key, processes[Math.floor(random() * PROCESSES)]!))) ended++
       else await sleep(20)
     }
   }
 
   const queue = keys.flatMap((key) => [key, key])
-  let over = false
   const lanes = Array.from({ length: LANES }, async () => {
     for (let key = queue.shift(); key !== undefined; key = queue.shift()) await use(key)
   })
-  const harmed = harm(stand, processes, start, random, () => over)
+  const harmed = harm(stand, processes, start, random, () => state.over)
+  harmed.catch(() => (state.broken = true)) // such as a server that does not start again
   await Promise.all(lanes)
-  over = true
+  state.over = true
   const faults = await harmed
 
   const broken: string[] = []
@@ -170,7 +171,7 @@ async function harm(
     'process frozen': async () => {
       const frozen = processes[some()]!
       frozen.freeze()
-      await sleep(between(20, 3 * LEASE_MS))
+      await sleep(between(LEASE_MS / 2, 3 * LEASE_MS))
       frozen.thaw()
     },
   }
