@@ -43,7 +43,7 @@ describe.concurrent.each(kinds)('%s: an instance that is closed', (kind) => {
 
   test('while its server stands still ends in time, and so does who waits in it', SEQUENTIAL, async () => {
     const { call, end } = await held()
-    const leaver = await stand.open()
+    const leaver = await stand.open({ storeTimeout: '1s' })
     const waiting = leaver.run({ ...call, wait: '30s' }, async () => 'second')
     await until('it listens', 5_000, async () => (await subscribers()) === 1 || undefined)
     stand.server.freeze()
@@ -60,7 +60,6 @@ describe.concurrent.each(kinds)('%s: an instance that is closed', (kind) => {
   test('opens no connection any more for a call that finds its key busy after that', SEQUENTIAL, async () => {
     const { call, end } = await held()
     const leaver = await stand.open({ storeTimeout: '5s' })
-    await leaver.run(someCall(), async () => 'warm')
     stand.proxy.delay(50)
     const waiting = leaver.run({ ...call, wait: '500ms' }, async () => 'second')
     await leaver.close()

@@ -49,7 +49,6 @@ export async function liveThrough(stand: Stand, { harm, mend }: Fault): Promise<
   const [beginner, settler, thrower, saver, waiter] = await Promise.all([open(), open(), open(), open(), open()])
   const bareRunner = await stand.open({ lease: LEASE_MS, onStoreDown: 'run-unprotected' })
   const bystander = await stand.open({ lease: LEASE_MS, storeTimeout: '5s' }, { direct: true })
-  for (const each of [beginner, waiter, bareRunner, bystander]) await each.run(someCall(), async () => 'warm')
   const calls = {
     begin: someCall(),
     settle: someCall(),
@@ -145,7 +144,7 @@ export async function liveThrough(stand: Stand, { harm, mend }: Fault): Promise<
   }
 }
 
-/** Starts a run whose work waits for `ending`; resolves when the work has begun. */
+/** Starts a run whose work waits for `ending`; resolves when the work has begun, which may take more than one try. */
 async function inWork<T>(
   idempotency: Idempotency,
   call: Call,
@@ -153,13 +152,16 @@ async function inWork<T>(
   work: Parameters<typeof idempotency.run<T>>[1],
 ): Promise<{ outcome: Promise<Outcome<T>> }> {
   const begun = gate()
-  const outcome = idempotency.run<T>(call, async (x) => {
-    begun.open()
-    await ending.opened
-    return work(x)
-  })
-  await begun.opened
-  return { outcome }
+  for (;;) {
+    const outcome = idempotency.run<T>(call, async (x) => {
+      begun.open()
+      await ending.opened
+      return work(x)
+    })
+    const refused = await Promise.race([begun.opened, outcome])
+    if (refused === undefined) return { outcome }
+    await sleep(100)
+  }
 }
 
 const someCall = (): Call => ({ scope: 'm1', op: 'POST /charges', key: randomUUID() })

@@ -45,7 +45,7 @@ export type Said = { readonly id: string } & (
 )
 
 /** An order on its way. Each promise rejects when the process ends first. */
-export interface Ordered {
+interface Ordered {
   readonly started: Promise<Started>
   readonly saved: Promise<void>
   readonly answers: Promise<readonly Answered[]>

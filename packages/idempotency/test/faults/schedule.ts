@@ -9,7 +9,9 @@ import { startStand, type Stand } from './stand.ts'
 const PROCESSES = 3
 const LANES = 24
 const LEASE_MS = 300
-/** From the end of all faults until every key must have its end. */
+/** What still runs or is owed when the faults are over ends within this. */
+const REST_MS = 1_000
+/** Until every key must have its end then. */
 const CALM_MS = 30_000
 
 /** What was found. */
@@ -87,6 +89,7 @@ export async function runSchedule(
   await Promise.all(lanes)
   state.over = true
   const faults = await harmed
+  await sleep(REST_MS)
 
   const broken: string[] = []
   const books = new Redis(ledger.url)

@@ -46,6 +46,7 @@ function open(
   opened.defer(() => client.disconnect())
   const idempotency: Idempotency = createIdempotency<IdempotencyStore>({
     store: redisStore(client, { replicas }),
+    storeTimeout: '1s',
     ...options,
   })
   opened.defer(() => idempotency.close())

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import {
   createIdempotency,
@@ -13,6 +13,7 @@ import { startFaultProxy, type FaultProxy } from '../../../../tools/faults/fault
 import { startPostgres } from '../../../../tools/servers/postgres.ts'
 import type { PrivateServer } from '../../../../tools/servers/private-server.ts'
 import { startRedis } from '../../../../tools/servers/redis.ts'
+import { until } from '../../../../tools/servers/until.ts'
 import { openStore, type StoreKind } from './open-store.ts'
 
 /** A private server to be hurt, behind a proxy to be hurt, with stores over it. */
@@ -24,14 +25,14 @@ export interface Stand extends AsyncDisposable {
   readonly url: string
   /** Prefix or schema of the stores. */
   readonly space: string
-  /** An instance with connections of its own; closed with the stand. */
+  /** An instance with connections of its own, which has been served once; closed with the stand. */
   open(options?: Partial<IdempotencyOptions>, o?: { direct?: boolean; redis?: RedisStoreOptions }): Promise<Idempotency>
 }
 
 export const STORE_TIMEOUT_MS = 250
 
 /** What was answered survives a SIGKILL: the log is written before the answer leaves, and never behind an fsync. */
-export const DURABLE = { appendonly: 'yes', appendfsync: 'no' }
+const DURABLE = { appendonly: 'yes', appendfsync: 'no' }
 
 /** Starts both and opens nothing yet. */
 export async function startStand(kind: StoreKind): Promise<Stand> {
@@ -61,10 +62,20 @@ export async function startStand(kind: StoreKind): Promise<Stand> {
         ...options,
       })
       running.defer(() => idempotency.close())
+      await served(idempotency)
       return idempotency
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
+}
+
+/** Waits until a run is: on a machine in full work the first one may take longer than `storeTimeout`. */
+export function served(idempotency: Idempotency): Promise<unknown> {
+  return until('an instance is served', 20_000, async () => {
+    const call = { scope: 'm1', op: 'warm up', key: randomUUID() }
+    const outcome = await idempotency.run(call, async () => 1)
+    return (outcome.ok && outcome.kind === 'executed') || undefined
+  })
 }
 
 export interface Timed<T> {

@@ -40,7 +40,7 @@ describe.each(kinds)('%s', (kind) => {
     // Its subscription opens then, and what ended before that would not be heard of.
     ['whose process waits for the first time', 2],
     ['whose process has waited before', 1],
-  ])(`${WAITERS} waiters in each of two processes, %s, cost its looks and one wake-up`, async (_, looks) => {
+  ])(`${WAITERS} waiters in each of two processes, %s, cost its looks and one wake-up`, async (which, looks) => {
     await askRedis(stand.server.url, 'CONFIG', 'RESETSTAT')
     const call = someCall()
     const owning = owner.order({ call, gated: true, value: { by: 'owner' } })
@@ -63,7 +63,7 @@ describe.each(kinds)('%s', (kind) => {
     const afterMs = answers.map(({ atMs }) => atMs - owned!.atMs).toSorted((a, b) => a - b)
     const at = (part: number): string => afterMs[Math.ceil(part * afterMs.length) - 1]!.toFixed(1)
     console.log(
-      `${kind}: ${answers.length} waiters ${_}: p50 ${at(0.5)}, p99 ${at(0.99)}, last ${at(1)} ms after the owner`,
+      `${kind}: ${answers.length} waiters, ${which}: p50 ${at(0.5)}, p99 ${at(0.99)}, last ${at(1)} ms after the owner`,
     )
     expect(afterMs.at(-1)).toBeLessThan(5_000)
   })

@@ -124,7 +124,6 @@ describe.concurrent.each(kinds)('%s: an owner that stood still past its lease', 
     const mortal = await startRunProcess({ ...stand, options: { storeTimeout: '5s' } })
     const heir = await stand.open()
     const heirs = await stand.open({ storeTimeout: '5s' }, { direct: true })
-    await heir.run(someCall(), async () => 'warm')
     const call = someCall()
     const first = mortal.order({ call, save: 'charged', gated: true })
     const { fence } = await first.started
