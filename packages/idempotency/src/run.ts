@@ -50,6 +50,10 @@ interface Attempt<T> {
   readonly untilMs: number
 }
 
+/** Longer than a guard waits before it probes. */
+const INSIST_MS = 1_000
+const INSIST_PAUSE_MS = 50
+
 /** The claim is committed first, then the work runs under its lease, then the answer is stored under its fence. */
 export function createRun({ guarded, flights, owed, options: o }: RunParts): Run {
   const { store, clock, logger } = o
@@ -119,7 +123,11 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const end = async (by: Own, forgotten?: (own: Own) => Promise<Led<T>>): Promise<Led<T>> => {
       const settle = (): Promise<'ok' | 'lost'> => guarded.settle(checked.ref, by, as, checked.retainMs, statements)
       try {
-        if ((await settle()) === 'lost') return await winnersAnswer(attempt, forgotten)
+        const settled = await settle().catch((error: unknown) => {
+          if (lease.alive || !isUnavailable(error)) throw error
+          return insist(settle)
+        })
+        if (settled === 'lost') return await winnersAnswer(attempt, forgotten)
       } catch (error) {
         if (!isUnavailable(error)) return failed(attempt, by, running, lease, error)
         // The work is done, and that is what its caller hears.
@@ -131,6 +139,22 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     }
     // Within its lease nobody can have taken the key over: then the store has lost the record, and is told again.
     return end(own, lease.alive ? (again) => end(again) : undefined)
+  }
+
+  /**
+   * A process that stood still comes back to a lease that is over and to calls that took too long, so its guard may be
+   * open although the store is well. Whether the key is another's only the store can tell: it is asked a little longer.
+   */
+  async function insist<R>(ask: () => Promise<R>): Promise<R> {
+    const untilMs = clock.monotonic() + o.storeTimeout + INSIST_MS
+    for (;;) {
+      await clock.sleep(INSIST_PAUSE_MS)
+      try {
+        return await ask()
+      } catch (error) {
+        if (!isUnavailable(error) || clock.monotonic() >= untilMs) throw error
+      }
+    }
   }
 
   /** The work threw: the key is free again, or nobody knows how far it came. */

@@ -233,6 +233,32 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     await expect(second).rejects.toThrow('the winner fails')
   })
 
+  test('a run whose lease is over asks a store that seems away again before it tells a value of its own', async () => {
+    const call = { ...someCall(), lease: '100ms' as const }
+    const release = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const refuse = async (): Promise<never> => {
+      throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+    }
+    let settles = 0
+    const { settle } = opened.store
+    // Its guard is open because of its own calls; the store is well.
+    const away: IdempotencyStore = {
+      ...opened.store,
+      touch: refuse,
+      settle: (...args) => (++settles <= 2 ? refuse() : settle(...args)),
+    }
+    const first = another({ store: away }).run(call, async () => {
+      started.resolve()
+      await release.promise
+      return 'zombie'
+    })
+    await started.promise
+    expect(unwrap(await another().run({ ...call, wait: '5s' }, async () => 'winner'))).toBe('winner')
+    release.resolve()
+    expect(await first).toMatchObject({ ok: true, kind: 'replayed', value: 'winner' })
+  })
+
   test('at most once: a lost owner is never followed', async () => {
     const call = { ...someCall(), lease: '100ms' as const, guarantee: 'at-most-once' as const }
     const zombie = Promise.withResolvers<void>()
