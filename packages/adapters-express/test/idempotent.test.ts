@@ -412,6 +412,40 @@ describe.each(subjects)('an idempotent handler on $framework and $store', ({ exp
     }
   })
 
+  it.each<[string, RequestHandler]>([
+    ['a second answer', (_req, res) => void (res.json({ a: 1 }), res.json({ a: 2 }))],
+    [
+      'a throw',
+      (_req, res) => {
+        res.json({ a: 1 })
+        throw new Error('late')
+      },
+    ],
+    ['next()', (_req, res, next) => void (res.json({ a: 1 }), next())],
+    ['next(error)', (_req, res, next) => void (res.json({ a: 1 }), next(new Error('late')))],
+  ])('that has answered reaches its client, although %s comes behind', async (_, handler) => {
+    const slow: IdempotencyStore = {
+      ...opened.store,
+      settle: (...args) => sleep(15).then(() => opened.store.settle(...args)),
+    }
+    const port = await start(handler, { core: { store: slow } })
+    const key = newKey()
+    const first = await post(port, key, {})
+    const again = await post(port, key, {})
+    expect([first.status, first.json(), isReplayed(first)]).toEqual([200, { a: 1 }, false])
+    expect([again.status, again.json(), isReplayed(again)]).toEqual([200, { a: 1 }, true])
+  })
+
+  it('keeps an answer of as many bytes as http may, whatever the core keeps elsewhere', async () => {
+    const port = await start((_req, res) => void res.send('x'.repeat(50_000)), {
+      http: { maxStoredBytes: 50_000 },
+      core: { maxStoredBytes: 1_000 },
+    })
+    const key = newKey()
+    await post(port, key, {})
+    expect(isReplayed(await post(port, key, {}))).toBe(true)
+  })
+
   it('broken off by its handler is free at once', async () => {
     let breaks = true
     const handler = counted((_req, res) => void (breaks ? (res.write('half'), res.destroy()) : res.send('done')))

@@ -64,6 +64,6 @@ export function rawBodyUnavailable(): HttpError {
   return new HttpError(
     'RAW_BODY_UNAVAILABLE',
     "the request was not seen from its beginning: mount the adapter's context first of all, before body parsers " +
-      '(Express: app.use(k.context(), express.json()))',
+      'and anything asynchronous, such as a session (Express: app.use(k.context(), express.json()))',
   )
 }

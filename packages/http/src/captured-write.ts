@@ -21,6 +21,9 @@ export interface CapturedWriteParts {
   report(what: 'coded' | 'left' | 'not-stored', error?: unknown): void
 }
 
+/** Room for status and headers beside the body that may be kept: Node takes no larger head itself. */
+const HEAD_BYTES = 65_536
+
 /** An answer to keep, or why it is not kept. */
 type Kept = StoredResponse | { readonly notKept: string }
 
@@ -99,7 +102,10 @@ export async function capturedWrite(
     return outcome.replayed ? replay(x, outcome.value as StoredResponse) : undefined
   }
 
-  const outcome = parts.idempotency.run<Kept>({ ...call, codec: keptCodec }, (execution) => work(execution))
+  const maxStoredBytes = parts.maxBytes + HEAD_BYTES
+  const outcome = parts.idempotency.run<Kept>({ ...call, codec: keptCodec, maxStoredBytes }, (execution) =>
+    work(execution),
+  )
   try {
     // The race hears `outcome` to its end, also when nobody asks for it: a handler may never answer.
     const first = await Promise.race([entered.promise, outcome])

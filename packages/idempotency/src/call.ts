@@ -38,6 +38,8 @@ export interface RunCall<T> extends Call {
   readonly codec?: Codec<T>
   /** Accepts effects that cannot be committed with the answer: they are performed before it is stored. */
   readonly bestEffort?: boolean
+  /** Of the answer; default the instance's. */
+  readonly maxStoredBytes?: number
 }
 
 /** A call as the core works on it. */
@@ -52,6 +54,7 @@ export interface CheckedCall {
   readonly guarantee: Guarantee
   readonly retries: number
   readonly bestEffort: boolean
+  readonly maxStoredBytes: number
   readonly signal: AbortSignal | undefined
   readonly subject: Uint8Array | undefined
 }
@@ -67,12 +70,16 @@ const SPEC = {
   codec: opt.port<Codec<unknown>>(['encode', 'decode']),
   retries: opt.integer(2, { max: 100 }),
   bestEffort: opt.boolean(false),
+  maxStoredBytes: opt.custom<number>(
+    'an integer of at least 0',
+    (given) => Number.isSafeInteger(given) && (given as number) >= 0,
+  ),
 }
 
 /** A call's options, without what names the call. */
 function optionsOf(call: TransactionCall & RunCall<unknown>): object {
-  const { wait, retain, lease, guarantee, codec, retries, bestEffort } = call
-  return { wait, retain, lease, guarantee, codec, retries, bestEffort }
+  const { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes } = call
+  return { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes }
 }
 
 /**
@@ -82,7 +89,7 @@ function optionsOf(call: TransactionCall & RunCall<unknown>): object {
  */
 export function checkCall(
   call: TransactionCall | RunCall<unknown>,
-  defaults: Pick<CheckedOptions, 'wait' | 'retain' | 'lease' | 'guarantee'>,
+  defaults: Pick<CheckedOptions, 'wait' | 'retain' | 'lease' | 'guarantee' | 'maxStoredBytes'>,
 ): CheckedCall {
   if (typeof call !== 'object' || call === null) {
     throw new IdempotencyError('INPUT_INVALID', 'a call must be an object { scope, op, key, .. }')
@@ -105,6 +112,7 @@ export function checkCall(
     guarantee: o.guarantee ?? defaults.guarantee,
     retries: o.retries,
     bestEffort: o.bestEffort,
+    maxStoredBytes: o.maxStoredBytes ?? defaults.maxStoredBytes,
     signal: call.signal,
     subject: subject === undefined ? undefined : digestSubject(call.scope, subject),
   }
@@ -113,4 +121,9 @@ export function checkCall(
 function fingerprintOfCall({ input, fingerprint }: Call): Fingerprint | undefined {
   if (fingerprint !== undefined) return checkFingerprint(fingerprint)
   return input === undefined ? undefined : fingerprintOf(input)
+}
+
+/** @throws IdempotencyError INPUT_INVALID */
+export function checkWork(work: unknown): void {
+  if (typeof work !== 'function') throw new IdempotencyError('INPUT_INVALID', 'the work must be a function')
 }

@@ -51,6 +51,8 @@ export interface RunningExecution {
   readonly x: Execution
   end(): ExecutionEnd
   isNotStarted(error: unknown): boolean
+  /** This attempt, or one before it, has saved how far it came. */
+  readonly hasCheckpoint: boolean
 }
 
 /** What an execution is made of. */
@@ -72,6 +74,7 @@ export function createExecution(parts: ExecutionParts): RunningExecution {
   const { lease, ctx, bestEffort, transactional, maxBytes } = parts
   const effects: Effect[] = []
   const notStarted = new WeakSet<Error>()
+  let hasCheckpoint = parts.checkpoint !== undefined
 
   function plan(all: readonly Effect[]): ExecutionEnd {
     const usable = transactional ? all : all.map(withoutStatements)
@@ -89,6 +92,7 @@ export function createExecution(parts: ExecutionParts): RunningExecution {
     async save(name, data) {
       const bytes = checkpointBytes({ name, data }, maxBytes)
       if (lease === undefined) return
+      hasCheckpoint = true
       await lease.renew(bytes)
     },
     effect(...more) {
@@ -104,6 +108,9 @@ export function createExecution(parts: ExecutionParts): RunningExecution {
   return {
     x,
     end: () => plan(effects),
+    get hasCheckpoint() {
+      return hasCheckpoint
+    },
     isNotStarted: (error) => error instanceof Error && notStarted.has(error),
   }
 }

@@ -27,6 +27,8 @@ export interface GuardedStore {
   /** Records by state, where the store counts them. */
   counts(): Promise<Counts | undefined>
   warnings(): Promise<readonly string[]>
+  /** Resolves when calls pass the guard, or after `limitMs`. */
+  passable(limitMs: number): Promise<void>
 }
 
 type Counts = Partial<Record<RecordView['state'], number>>
@@ -106,6 +108,15 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
     sweep: async (count) => (await outside(() => timed('sweep', async () => store.sweep?.(count)))) ?? 0,
     // Without the guard: that a large table takes long to count is no outage.
     counts: async () => (guard.state === 'open' ? undefined : outside(async () => store.counts?.(limit))),
+    async passable(limitMs) {
+      if (guard.state === 'closed') return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const ignore = guard.onChange(() => resolve())
+      const timer = clock.timer(resolve, limitMs, { ref: true })
+      await promise
+      timer.cancel()
+      ignore()
+    },
     warnings: async () => (await outside(() => timed('warnings', async () => store.warnings?.()))) ?? [],
   }
 }

@@ -11,7 +11,7 @@ import {
   type StoredResponse,
   type Tx,
 } from '@keelson/kernel'
-import type { Call, RunCall, TransactionCall } from './call.ts'
+import { checkWork, type Call, type RunCall, type TransactionCall } from './call.ts'
 import { createClaiming } from './claiming.ts'
 import { consume, type Consumed } from './consume.ts'
 import { IdempotencyError, optionFailure } from './error.ts'
@@ -132,6 +132,9 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   const metrics = createIdempotencyMetrics(waiting)
   const guarded = createGuardedStore(guard, metrics, o)
   const owed = createOwed(clock, logger)
+  guard.onChange((state) => {
+    if (state === 'closed') owed.flush()
+  })
   const run = createRun({ guarded, flights: runFlights, owed, options: o })
   const transaction = isTransactional(store)
     ? createTransaction(createClaiming(guard, store, o), transactionFlights, o)
@@ -172,6 +175,7 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
 
   /** A work, known to `inspect` and `stop` while it runs. */
   function watched<A extends unknown[], T>(work: (...args: A) => Promise<T>): (...args: A) => Promise<T> {
+    checkWork(work)
     return async (...args) => {
       const token = {}
       works.set(token, clock.monotonic())

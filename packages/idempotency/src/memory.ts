@@ -20,6 +20,7 @@ interface MemoryRecord {
   attempt: number
   alg: Fingerprint['alg'] | undefined
   digest: string
+  leaseMs: number
   leaseEndsMs: number
   expiresMs: number
   beganMs: number
@@ -84,6 +85,7 @@ export function memoryStore(
       attempt,
       alg: fingerprint?.alg,
       digest: fingerprint === undefined ? '' : text(fingerprint.digest),
+      leaseMs: claim.leaseMs,
       leaseEndsMs: nowMs + claim.leaseMs,
       expiresMs: nowMs + Math.max(claim.retainMs, claim.leaseMs),
       beganMs: nowMs,
@@ -140,11 +142,14 @@ export function memoryStore(
       if (record === undefined) return 'lost'
       if (record.state !== 'inflight') return record.state === as.kind ? 'ok' : 'lost'
       if (as.kind === 'release') records.delete(key)
+      else if (as.kind === 'lapse') record.leaseEndsMs = clock.monotonic()
       else {
         record.state = as.kind
         record.answer = as.kind === 'done' ? new Uint8Array(as.bytes) : undefined
         record.checkpoint = undefined
         record.expiresMs = clock.monotonic() + retainMs
+        // Its entry may come later than that.
+        if (retainMs < record.leaseMs) expiries.push(record.expiresMs, key)
       }
       wake(key)
       return 'ok'

@@ -5,6 +5,8 @@ export interface Owed {
   readonly size: number
   /** Repeats `tell` until it resolves or `untilMs` (monotonic) has passed. */
   add(what: string, untilMs: number, tell: () => Promise<unknown>): void
+  /** The store is back: everything is told now. */
+  flush(): void
   /** Forgets everything. */
   close(): void
 }
@@ -14,39 +16,55 @@ const MAX_OWED = 10_000
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1_000
 
+interface Debt {
+  readonly untilMs: number
+  readonly tell: () => Promise<unknown>
+  pauseMs: number
+  /** Undefined while it is being told. */
+  timer: { cancel(): void } | undefined
+}
+
 export function createOwed(clock: Clock, logger: Logger): Owed {
-  const timers = new Map<object, { cancel(): void } | undefined>()
+  const debts = new Set<Debt>()
+
+  function schedule(debt: Debt): void {
+    const leftMs = debt.untilMs - clock.monotonic()
+    if (leftMs <= 0) return void debts.delete(debt)
+    const pauseMs = debt.pauseMs * (0.5 + Math.random())
+    debt.timer = clock.timer(() => void attempt(debt), Math.min(leftMs, pauseMs))
+    debt.pauseMs = Math.min(2 * debt.pauseMs, LONGEST_PAUSE_MS)
+  }
+
+  async function attempt(debt: Debt): Promise<void> {
+    debt.timer?.cancel()
+    debt.timer = undefined
+    try {
+      await debt.tell()
+      debts.delete(debt)
+    } catch {
+      if (debts.has(debt)) schedule(debt)
+    }
+  }
 
   return {
     get size() {
-      return timers.size
+      return debts.size
     },
     add(what, untilMs, tell) {
-      if (timers.size >= MAX_OWED) return logger.error({ what }, 'too much is owed to the idempotency store')
-      const debt = {}
-      logger.warn({ what }, 'the idempotency store could not be told, and will be')
-      const again = (pauseMs: number): void => {
-        const leftMs = untilMs - clock.monotonic()
-        if (leftMs <= 0) return void timers.delete(debt)
-        timers.set(
-          debt,
-          clock.timer(() => void attempt(pauseMs), Math.min(leftMs, pauseMs * (0.5 + Math.random()))),
-        )
-      }
-      const attempt = async (pauseMs: number): Promise<void> => {
-        try {
-          await tell()
-          timers.delete(debt)
-        } catch {
-          if (timers.has(debt)) again(Math.min(2 * pauseMs, LONGEST_PAUSE_MS))
-        }
-      }
-      timers.set(debt, undefined)
-      again(FIRST_PAUSE_MS)
+      if (debts.size >= MAX_OWED) return logger.error({ what }, 'too much is owed to the idempotency store')
+      // One line an outage, not one a call.
+      const level = debts.size === 0 ? 'warn' : 'debug'
+      logger[level]({ what }, 'the idempotency store could not be told, and will be')
+      const debt: Debt = { untilMs, tell, pauseMs: FIRST_PAUSE_MS, timer: undefined }
+      debts.add(debt)
+      schedule(debt)
+    },
+    flush() {
+      for (const debt of debts) if (debt.timer !== undefined) void attempt(debt)
     },
     close() {
-      for (const timer of timers.values()) timer?.cancel()
-      timers.clear()
+      for (const { timer } of debts) timer?.cancel()
+      debts.clear()
     },
   }
 }

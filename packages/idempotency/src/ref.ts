@@ -18,7 +18,11 @@ export interface Ref {
 export type RefDigest = Uint8Array
 
 /** @throws IdempotencyError SCOPE_INVALID, OP_INVALID, KEY_INVALID, INPUT_INVALID */
-export function checkRef({ scope, op, key, by }: Ref): void {
+export function checkRef(ref: Ref): void {
+  if (typeof ref !== 'object' || ref === null) {
+    throw new IdempotencyError('INPUT_INVALID', `a ref must be an object { scope, op, key } (got ${shown(ref)})`)
+  }
+  const { scope, op, key, by } = ref
   if (!isScope(scope)) {
     throw new IdempotencyError(
       'SCOPE_INVALID',

@@ -54,6 +54,9 @@ interface Attempt<T> {
 const INSIST_MS = 1_000
 const INSIST_PAUSE_MS = 50
 
+/** A process that stood still finds its guard open. It closes with the next probe, unless the store is down indeed. */
+const LONGEST_PROBE_MS = 1_500
+
 /** The claim is committed first, then the work runs under its lease, then the answer is stored under its fence. */
 export function createRun({ guarded, flights, owed, options: o }: RunParts): Run {
   const { store, clock, logger } = o
@@ -107,10 +110,12 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
       ;({ statements, effects } = end)
     } catch (error) {
       lease.stop()
+      await askable(lease)
       return failed(attempt, own, running, lease, error)
     }
     lease.stop()
-    const encoded = encode(value, codec)
+    await askable(lease)
+    const encoded = encode(value, attempt)
     const as: Settlement = encoded.kept ? { kind: 'done', bytes: encoded.bytes! } : { kind: 'tombstone' }
     const outcome = (stored: boolean): Led<T> => {
       const run = { kind: 'executed', replayed: false, waited, attempt: begin.attempt } as const
@@ -157,6 +162,11 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     }
   }
 
+  /** Another may have had the key since its lease ended: then the store must be asked, if it can be. */
+  async function askable(lease: Lease): Promise<void> {
+    if (!lease.alive) await guarded.passable(LONGEST_PROBE_MS)
+  }
+
   /** The work threw: the key is free again, or nobody knows how far it came. */
   async function failed<T>(
     attempt: Attempt<T>,
@@ -167,7 +177,9 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
   ): Promise<Led<T>> {
     const { checked } = attempt
     const known = checked.guarantee === 'at-least-once' || running.isNotStarted(error)
-    const as: Settlement = { kind: known ? 'release' : 'unknown' }
+    // What was saved is for the next attempt: the key is free, but its record stays.
+    const free = running.hasCheckpoint && !running.isNotStarted(error) ? 'lapse' : 'release'
+    const as: Settlement = { kind: known ? free : 'unknown' }
     const settle = (): Promise<'ok' | 'lost'> => guarded.settle(checked.ref, own, as, checked.retainMs, [])
     const untilMs = clock.monotonic() + checked.leaseMs
     const settled = await settle().catch(() => owed.add(`the failure of ${checked.op}`, untilMs, settle))
@@ -215,7 +227,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const { perform, effects } = end()
     for (const effect of perform) await effect.perform?.(ctx)
     await runAfterCommit(effects, ctx, { logger, clock })
-    const encoded = encode(value, attempt.codec)
+    const encoded = encode(value, attempt)
     const run = { ok: true, kind: 'unprotected', replayed: false, waited: false, stored: false, attempt: 1 } as const
     const shared = { ...run, operationId: ctx.operationId }
     return {
@@ -235,11 +247,14 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
   }
 
   /** What the caller gets is what a repeat will get. What has no bytes is told once, and never run again. */
-  function encode<T>(value: T, codec: Codec<T>): { value: T; bytes: Uint8Array | undefined; kept: boolean } {
+  function encode<T>(
+    value: T,
+    { codec, checked }: Attempt<T>,
+  ): { value: T; bytes: Uint8Array | undefined; kept: boolean } {
     try {
       const bytes: unknown = codec.encode(value)
       if (!(bytes instanceof Uint8Array)) throw new TypeError('encode() must answer a Uint8Array')
-      return { value: codec.decode(bytes), bytes, kept: bytes.length <= o.maxStoredBytes }
+      return { value: codec.decode(bytes), bytes, kept: bytes.length <= checked.maxStoredBytes }
     } catch (error) {
       logger.warn({ err: error }, 'an answer cannot be stored: its key will not run again')
       return { value, bytes: undefined, kept: false }
@@ -251,8 +266,8 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     if (begin.kind !== 'yours') return
     const { ref, op, leaseMs, retainMs } = checked
     const own = { nonce: claim.nonce, fence: begin.fence }
-    const release = (): Promise<unknown> =>
-      begin.attempt > 1 ? guarded.touch(ref, own, 1) : guarded.settle(ref, own, { kind: 'release' }, retainMs, [])
+    const as: Settlement = { kind: begin.attempt > 1 ? 'lapse' : 'release' }
+    const release = (): Promise<unknown> => guarded.settle(ref, own, as, retainMs, [])
     await release().catch(() => owed.add(`a late claim of ${op}`, clock.monotonic() + leaseMs, release))
   }
 

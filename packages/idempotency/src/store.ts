@@ -38,10 +38,13 @@ export interface Own {
   readonly fence: bigint
 }
 
-/** How a run ends: its answer, no answer, as if it had never been, or nobody knows how. */
+/**
+ * How a run ends: its answer, no answer, as if it had never been, nobody knows how, or by the end of its lease: the
+ * next claim takes over, with what was saved.
+ */
 export type Settlement =
   | { readonly kind: 'done'; readonly bytes: Uint8Array }
-  | { readonly kind: 'tombstone' | 'release' | 'unknown' }
+  | { readonly kind: 'tombstone' | 'release' | 'unknown' | 'lapse' }
 
 /** What a claim meets when it is not won. */
 export type Held = { readonly kind: 'mismatch' } | (Match & { readonly fingerprintSkipped?: true })

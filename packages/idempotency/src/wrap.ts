@@ -1,4 +1,6 @@
+import { checkOptions, opt } from '@keelson/kernel'
 import type { RunCall } from './call.ts'
+import { optionFailure } from './error.ts'
 import { unwrap } from './outcome.ts'
 import type { Run } from './run.ts'
 
@@ -11,12 +13,24 @@ export interface WrapOptions<A extends unknown[]> {
   readonly input?: (...args: A) => unknown
 }
 
-/** A function that runs once per key; a refusal is thrown as IdempotencyError. */
+const SPEC = {
+  op: opt.required(opt.string()),
+  scope: opt.required(opt.fn()),
+  key: opt.required(opt.fn()),
+  input: opt.fn(),
+}
+
+/**
+ * A function that runs once per key; a refusal is thrown as IdempotencyError.
+ * @throws IdempotencyError OPTION_INVALID
+ */
 export function wrap<A extends unknown[], T>(
   run: Run,
   fn: (...args: A) => Promise<T>,
-  { op, scope, key, input }: WrapOptions<A>,
+  options: WrapOptions<A>,
 ): (...args: A) => Promise<T> {
+  checkOptions('wrap', options, SPEC, optionFailure)
+  const { op, scope, key, input } = options
   return async (...args) => {
     const named = { op, scope: scope(...args), key: key(...args) }
     const call: RunCall<T> = input === undefined ? named : { ...named, input: input(...args) }

@@ -72,6 +72,7 @@ const cases: [string, object, string, RegExp][] = [
   ['a negative retain', { retain: -1 }, 'OPTION_INVALID', /"retain"/],
   ['a lease that ends at once', { lease: '1ms' }, 'OPTION_INVALID', /"lease" must be .*at least 100ms/],
   ['an unknown guarantee', { guarantee: 'exactly-once' }, 'OPTION_INVALID', /"guarantee" must be 'at-least-once' or/],
+  ['a negative limit of its answer', { maxStoredBytes: -1 }, 'OPTION_INVALID', /"maxStoredBytes" must be an integer/],
   ['a codec that only writes', { codec: { encode() {} } }, 'OPTION_INVALID', /"codec" must be .*decode\(\)/],
 ]
 
@@ -88,6 +89,27 @@ test.each(cases)('%s: clear error, nothing run, nothing stored', async (_, chang
   expect(orders.runs()).toBe(0)
   expect(ran).not.toHaveBeenCalled()
   expect(await orders.count()).toEqual(before)
+})
+
+test('a call, a work or a ref that is none says so', async () => {
+  const { idempotency } = orders
+  for (const given of [null, undefined, 7]) {
+    await expect(idempotency.run(given as never, ran)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    await expect(idempotency.find(given as never)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    await expect(idempotency.forget(given as never)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    await expect(idempotency.run(good, given as never)).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: 'the work must be a function',
+    })
+    await expect(idempotency.consume(good, given as never)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    await expect(idempotency.transaction(good, given as never)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+  }
+  const named = { op: 'x', scope: () => 'm1', key: () => 'k' }
+  for (const wrong of [undefined, { ...named, key: undefined }, { ...named, scope: 'm1' }, { ...named, kay: 1 }]) {
+    expect(() => idempotency.wrap(ran, wrong as never)).toThrowError(
+      expect.objectContaining({ code: 'OPTION_INVALID' }),
+    )
+  }
 })
 
 test('no error says the key', async () => {

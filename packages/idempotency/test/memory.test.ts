@@ -35,6 +35,18 @@ test('sweep removes what has expired, and no more than it is told', async () => 
   expect(await store.counts!()).toEqual({ inflight: 1 })
 })
 
+test('a record that is kept for less than its lease makes room by its retention', async () => {
+  const clock = virtualClock()
+  const store = memoryStore({ maxRecords: 1, clock })
+  const ref = someRef()
+  const mine = claim({ retainMs: 1_000, leaseMs: 15_000 })
+  const begun = await store.begin(ref, mine)
+  if (begun.kind !== 'yours') throw new Error('not claimed')
+  await store.settle(ref, { nonce: mine.nonce, fence: begun.fence }, { kind: 'tombstone' }, 1_000)
+  await clock.advance(1_000)
+  expect(await store.begin(someRef(), claim())).toMatchObject({ kind: 'yours' })
+})
+
 test('claims that are released and claimed again leave nothing behind', async () => {
   const store = memoryStore({ maxRecords: 3 })
   const ref = someRef()

@@ -22,6 +22,27 @@ test('what is owed is told again, less and less often, until it is heard', async
   expect(toldMs).toHaveLength(8)
 })
 
+test('when the store is back, everything is told at once', async () => {
+  const clock = virtualClock()
+  const owed = createOwed(clock, silentLogger)
+  let down = true
+  let told = 0
+  const tell = async (): Promise<void> => {
+    told++
+    if (down) throw new Error('down')
+  }
+  for (let i = 0; i < 20; i++) owed.add('an end', 60_000, tell)
+  await clock.advance(5_000)
+  expect(owed.size).toBe(20)
+  down = false
+  told = 0
+  owed.flush()
+  await clock.advance(0)
+  expect(owed.size).toBe(0)
+  expect(told).toBe(20)
+  expect(clock.pending()).toBe(0)
+})
+
 test('it ends with its use', async () => {
   const clock = virtualClock()
   const owed = createOwed(clock, silentLogger)

@@ -145,6 +145,31 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     expect(unwrap(await another().run(call, work))).toBe('second')
   })
 
+  test('what was saved before a throw is there for the next attempt, in whatever process', async () => {
+    const call = someCall()
+    const charges: string[] = []
+    const work = async (x: Execution): Promise<string> => {
+      if (x.checkpoint === undefined) {
+        charges.push('charged')
+        await x.save('charged', { id: 'ch_1' })
+      }
+      if (x.attempt < 3) throw new Error('the mail server is away')
+      return (x.checkpoint?.data as { id: string }).id
+    }
+    await expect(another().run(call, work)).rejects.toThrow('away')
+    await expect(another().run(call, work)).rejects.toThrow('away')
+    expect(await another().run(call, work)).toMatchObject({ ok: true, attempt: 3, value: 'ch_1' })
+    expect(charges).toEqual(['charged'])
+    // Without anything saved, and where nothing has started, the next run is a first one.
+    const other = { ...someCall(), guarantee: 'at-most-once' as const }
+    const refuse = async (x: Execution): Promise<string> => {
+      await x.save('checked')
+      throw x.notStarted(new Error('card number missing'))
+    }
+    await expect(another().run(other, refuse)).rejects.toThrow('card number')
+    expect(await another().run(other, async (x) => x.checkpoint ?? 'none')).toMatchObject({ attempt: 1, value: 'none' })
+  })
+
   test('at most once: what threw is unknown until somebody says how it ended', async () => {
     const idempotency = another({ guarantee: 'at-most-once' })
     const call = someCall()
@@ -287,6 +312,12 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     await sleep(400)
     expect(await another().run({ ...call, wait: 0 }, async () => true)).toMatchObject({ code: 'KEY_IN_USE' })
     expect(await first).toMatchObject({ ok: true, attempt: 1, stored: true, value: false })
+  })
+
+  test('a call has a limit of its own for its answer', async () => {
+    const idempotency = another({ maxStoredBytes: 10 })
+    const call = { ...someCall(), maxStoredBytes: 100 }
+    expect(await idempotency.run(call, async () => 'x'.repeat(50))).toMatchObject({ stored: true })
   })
 
   test('an answer that is too large or has no bytes is told once, and its key never runs again', async () => {

@@ -144,6 +144,20 @@ describe.each(Object.keys(stores))('%s', (name) => {
     expect(second.begin.checkpoint).toBeUndefined()
   })
 
+  test('a lapse ends a lease at once: the next claim takes over with what was saved', async () => {
+    const ref = someRef()
+    const first = await won(ref, { fingerprint: print(1) })
+    await store.touch(ref, first, 60_000, bytes(7))
+    expect(await store.settle(ref, first, { kind: 'lapse' }, 60_000)).toBe('ok')
+    expect(await store.settle(ref, first, { kind: 'lapse' }, 60_000)).toBe('ok')
+    expect(await store.begin(ref, claim({ onLapsed: 'report' }))).toMatchObject({ kind: 'lapsed', attempt: 1 })
+    const second = await won(ref)
+    expect(second.begin.attempt).toBe(2)
+    expect(second.fence).toBeGreaterThan(first.fence)
+    expect([...second.begin.checkpoint!]).toEqual([7])
+    expect(await store.settle(ref, first, { kind: 'lapse' }, 60_000)).toBe('lost')
+  })
+
   test('a record expires by its retention, and is then nobody’s', async () => {
     const ref = someRef()
     const own = await won(ref, { fingerprint: print(1) })
@@ -219,14 +233,13 @@ describe.each(Object.keys(stores))('%s', (name) => {
 
   test('who waits is woken by each end, and by its signal', async () => {
     if (store.wait === undefined) return
-    for (const end of ['done', 'release', 'forget'] as const) {
+    for (const end of ['done', 'release', 'lapse', 'forget'] as const) {
       const ref = someRef()
       const own = await won(ref, { leaseMs: end === 'forget' ? SHORT_MS : 60_000 })
       const waiting = store.wait(ref, new AbortController().signal)
       await lapse()
       if (end === 'forget') await store.clear(ref, 'forget')
-      else
-        await store.settle(ref, own, end === 'done' ? { kind: 'done', bytes: bytes(1) } : { kind: 'release' }, 60_000)
+      else await store.settle(ref, own, end === 'done' ? { kind: 'done', bytes: bytes(1) } : { kind: end }, 60_000)
       await waiting
     }
     const controller = new AbortController()

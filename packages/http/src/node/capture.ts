@@ -32,6 +32,7 @@ export function captureNodeAnswer(
   let isImplied = false
   let hasEnded = false
   let isVeiled = false
+  let destroyLater: (() => void) | undefined
 
   const tap = answerTap({
     ...o,
@@ -43,7 +44,7 @@ export function captureNodeAnswer(
       guards._header = null
       setOnly(res, before)
       Object.assign(res, { sendDate, statusMessage: '' })
-      send(response, (body) => end.call(res, body, undefined as never)).catch(fail)
+      send(response, (body) => end.call(res, body, undefined as never)).then(() => destroyLater?.(), fail)
     },
   })
 
@@ -130,6 +131,7 @@ export function captureNodeAnswer(
       leave()
       // What stands outside may know no third argument.
       end.apply(res, (encoding ? [chunk, encoding, done] : [chunk, done]) as never)
+      destroyLater?.()
       return true
     })
     if (tap.phase === 'saving') veil()
@@ -148,6 +150,11 @@ export function captureNodeAnswer(
   }
 
   res.destroy = (error) => {
+    // An answer that has ended has left, as the handler sees it: what fails behind it must not take it back.
+    if (hasEnded && tap.phase === 'saving' && !res.destroyed) {
+      destroyLater ??= () => void destroy.call(res, error)
+      return res
+    }
     // When the client has left, the handler may still end its answer.
     if (!res.destroyed) tap.abandon()
     return destroy.call(res, error)

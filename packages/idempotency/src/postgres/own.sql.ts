@@ -10,6 +10,10 @@ where ${OWNED} returning 1`
 /** Ends a run as if it had never been; a row says that it did. */
 export const releaseSql = (schema: string): string => `delete from ${schema}.idempotency where ${OWNED} returning 1`
 
+/** Ends a lease at once, so that the next claim takes over; a row says that it did. */
+export const lapseSql = (schema: string): string => `update ${schema}.idempotency set lease_until = clock_timestamp()
+where ${OWNED} returning 1`
+
 /** How one's own run has ended before: the answer to a repeat. $1 ref, $2 nonce, $3 fence. */
 export const ownEndSql = (schema: string): string => `select state from ${schema}.idempotency
 where ref = $1 and nonce = $2 and fence = $3::bigint and expires_at > clock_timestamp()`

@@ -5,7 +5,7 @@ import type { Begin, Limit, RecordView, TransactionalStore } from '../store.ts'
 import type { RowClaim, RowClaiming } from './claiming.ts'
 import { isLockTimeout, underLockTimeout } from './lock-timeout.ts'
 import { answerSql, countsSql, forgetSql, peekSql, retrySql, sweepSql } from './operator.sql.ts'
-import { endSql, ownEndSql, releaseSql, touchSql } from './own.sql.ts'
+import { endSql, lapseSql, ownEndSql, releaseSql, touchSql } from './own.sql.ts'
 
 /** Without a caller's limit. */
 const ANSWER_MS = 5_000
@@ -21,6 +21,7 @@ export function createRecords(
   const sql = {
     end: endSql(schema),
     release: releaseSql(schema),
+    lapse: lapseSql(schema),
     ownEnd: ownEndSql(schema),
     touch: touchSql(schema),
     peek: peekSql(schema),
@@ -89,8 +90,8 @@ export function createRecords(
       const { lockMs, ...o } = limits(limit)
       const owner = [ref, own.nonce, String(own.fence)]
       const end: Statement =
-        as.kind === 'release'
-          ? { text: sql.release, values: owner }
+        as.kind === 'release' || as.kind === 'lapse'
+          ? { text: sql[as.kind], values: owner }
           : { text: sql.end, values: [...owner, as.kind, as.kind === 'done' ? as.bytes : null, retainMs] }
       const open = [...underLockTimeout(target.kind, lockMs, [end]), { text: sql.ownEnd, values: owner }]
       try {

@@ -12,7 +12,7 @@ import { optionFailure } from '../error.ts'
 import type { Fingerprint } from '../fingerprint.ts'
 import { operationIdOf } from '../nonce.ts'
 import type { RefDigest } from '../ref.ts'
-import type { Begin, IdempotencyStore, Own } from '../store.ts'
+import type { Begin, IdempotencyStore, Own, Settlement } from '../store.ts'
 import { beginScript } from './begin.lua.ts'
 import { packMeta, unpackMeta } from './meta.ts'
 import { clearScript, peekScript } from './operator.lua.ts'
@@ -38,6 +38,8 @@ const SPEC = {
 }
 
 const ALGS: readonly (Fingerprint['alg'] | undefined)[] = [undefined, 'raw', 'json', 'multipart', 'custom']
+/** As the settle script numbers them; the middle ones are states of a record. */
+const ENDS: readonly Settlement['kind'][] = ['release', 'done', 'tombstone', 'unknown', 'lapse']
 const NO_DIGEST = new Uint8Array(32)
 
 /**
@@ -77,8 +79,8 @@ export function redisStore(
 
   /** A claim that no failover must find: as if it had not been; of a lost owner's key only the lease ends. */
   async function giveBack(ref: RefDigest, { nonce, fence }: Own, attempt: number): Promise<void> {
-    const [script, args] = attempt > 1 ? [touchScript, [1]] : [settleScript, [0, '', 1, channel, ref]]
-    await port.script(script, [keyOf(ref)], [nonce, String(fence), ...args])
+    const end = ENDS.indexOf(attempt > 1 ? 'lapse' : 'release')
+    await port.script(settleScript, [keyOf(ref)], [nonce, String(fence), end, '', 1, channel, ref])
   }
 
   return {
@@ -103,13 +105,7 @@ export function redisStore(
     },
 
     settle: async (ref, own, as, retainMs) =>
-      settle(
-        ref,
-        own,
-        as.kind === 'release' ? 0 : STATES.indexOf(as.kind),
-        as.kind === 'done' ? as.bytes : new Uint8Array(0),
-        retainMs,
-      ),
+      settle(ref, own, ENDS.indexOf(as.kind), as.kind === 'done' ? as.bytes : new Uint8Array(0), retainMs),
 
     async touch(ref, own, leaseMs, checkpoint) {
       const args = [own.nonce, String(own.fence), Math.ceil(leaseMs), ...(checkpoint === undefined ? [] : [checkpoint])]

@@ -22,7 +22,7 @@ describe.concurrent.each(kinds)('%s: an owner that stood still past its lease', 
   beforeAll(async () => {
     stand = await startStand(kind)
     processes = new AsyncDisposableStack()
-    zombie = processes.use(await startRunProcess({ ...stand, options: { storeTimeout: '5s' } }))
+    zombie = processes.use(await startRunProcess({ ...stand, options: { storeTimeout: '1s' } }))
   })
   afterAll(async () => {
     zombie.thaw()
@@ -103,6 +103,34 @@ describe.concurrent.each(kinds)('%s: an owner that stood still past its lease', 
     const [answer] = await first.answers
     expect(answer!.outcome).toMatchObject({ ok: false, code: 'LEASE_LOST', retryable: true })
     expect(unwrap(await winner.run({ ...call, wait: '10s' }, async () => 'second'))).toBe('second')
+  })
+
+  test('answers the same when it stood still in the middle of a renewal', SEQUENTIAL, async () => {
+    const winner = await stand.open({ storeTimeout: '5s' }, { direct: true })
+    const second = processes.use(await startRunProcess({ ...stand, options: { storeTimeout: '500ms' } }))
+    await second.order({ call: someCall() }).answers
+    const call = { ...someCall(), wait: '10s' as const }
+    const first = second.order({ call, gated: true, value: 'zombie' })
+    await first.started
+    // Its renewal is on its way, and is answered while it does not look.
+    const renewing = gate()
+    let renewed = false
+    const what = kind === 'Postgres' ? 'lease_until' : 'EVALSHA'
+    void stand.proxy.loseReplyAfter((bytes) => {
+      if (renewed || !bytes.includes(what)) return false
+      renewed = true
+      stand.proxy.freeze()
+      renewing.open()
+      return false
+    })
+    await renewing.opened
+    second.freeze()
+    stand.proxy.pass()
+    expect(unwrap(await winner.run(call, async () => 'winner'))).toBe('winner')
+    second.thaw()
+    first.go()
+    const [answer] = await first.answers
+    expect(answer!.outcome).toMatchObject({ ok: true, kind: 'replayed', attempt: 2, value: 'winner' })
   })
 
   test('at most once: nobody takes over, and what it answers is the answer', SEQUENTIAL, async () => {
