@@ -87,7 +87,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     attempt: Attempt<T>,
     { begin, sentMs, waited }: { begin: Extract<Begin, { kind: 'yours' }>; sentMs: number; waited: boolean },
   ): Promise<Led<T>> {
-    const { checked, claim, ctx, codec } = attempt
+    const { checked, claim, ctx } = attempt
     const own: Own = { nonce: claim.nonce, fence: begin.fence }
     if (begin.attempt > 1) logger.warn({ op: checked.op, attempt: begin.attempt }, 'an owner was lost: taken over')
     const lease = keepLease(clock, checked.leaseMs, sentMs, (checkpoint) =>

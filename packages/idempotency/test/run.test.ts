@@ -154,7 +154,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
         await x.save('charged', { id: 'ch_1' })
       }
       if (x.attempt < 3) throw new Error('the mail server is away')
-      return (x.checkpoint?.data as { id: string }).id
+      return (x.checkpoint!.data as { id: string }).id
     }
     await expect(another().run(call, work)).rejects.toThrow('away')
     await expect(another().run(call, work)).rejects.toThrow('away')
