@@ -33,7 +33,6 @@ test.concurrent.each(kinds)(
     expect(await first).toMatchObject({
       ok: true,
       kind: 'executed',
-      stored: true,
       attempt: 1,
       value: { aborted: false, duplicate: 'KEY_IN_USE' },
     })
