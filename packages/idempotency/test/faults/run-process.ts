@@ -13,7 +13,7 @@ export interface Order {
   readonly holdMs?: number
   /** Waits for `go`. */
   readonly gated?: boolean
-  /** After that; a failure is the work's. */
+  /** After that, as soon as the store can be asked; another failure is the work's. */
   readonly saveLater?: string
   readonly value?: unknown
 }

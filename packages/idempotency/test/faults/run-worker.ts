@@ -7,6 +7,7 @@ import {
   type IdempotencyStore,
   type Outcome,
 } from '@keelson/idempotency'
+import { isKeelsonError } from '@keelson/kernel'
 import { openStore, type StoreKind } from './open-store.ts'
 import type { Answered, LedgerLine, Order, Said } from './run-process.ts'
 
@@ -34,8 +35,20 @@ async function work(order: Order, x: Execution): Promise<unknown> {
   }
   if (order.holdMs !== undefined) await sleep(order.holdMs)
   if (order.gated === true) await gate
-  if (order.saveLater !== undefined) await x.save(order.saveLater)
+  if (order.saveLater !== undefined) await saveAtLast(x, order.saveLater)
   return order.value
+}
+
+/** Who stood still in the middle of a renewal finds the guard open. */
+async function saveAtLast(x: Execution, name: string): Promise<void> {
+  for (;;) {
+    try {
+      return await x.save(name)
+    } catch (error) {
+      if (!isKeelsonError(error, 'STORE_UNAVAILABLE')) throw error
+      await sleep(50)
+    }
+  }
 }
 
 async function answer(order: Order): Promise<Answered> {
