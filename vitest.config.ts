@@ -14,6 +14,8 @@ export default defineConfig({
       'test/**/*.test.ts',
     ],
     globalSetup: ['tools/services.ts'],
+    // Tests wait for servers more than they compute; the default on 2 cores is one file at a time.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },

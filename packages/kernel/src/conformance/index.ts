@@ -1,0 +1,5 @@
+export { register, type Runner } from './register.ts'
+export { runSuite, type Report, type RunOptions } from './run-suite.ts'
+export { scoreMutants, type Score } from './score-mutants.ts'
+export type { Case, Subject, Suite } from './suite.ts'
+export type { Tools } from './tools.ts'

@@ -1,0 +1,37 @@
+import type { Duration } from '../duration.ts'
+import { NotMade } from './run-case.ts'
+import { runSuite } from './run-suite.ts'
+import type { Subject, Suite } from './suite.ts'
+
+/** What a suite is worth: how many broken subjects it told from a good one. */
+export interface Score {
+  readonly caught: number
+  readonly total: number
+  /** Broken subjects that passed. */
+  readonly survivors: readonly string[]
+  /** The case that found each broken subject. */
+  readonly caughtBy: Readonly<Record<string, string>>
+}
+
+/**
+ * Runs a suite against subjects that are broken on purpose, each until its first failure; one that hangs for `timeout`
+ * (default 5 s a case) is caught too. Score only a suite that good subjects pass.
+ * @throws Error when a broken subject cannot even be made: that says nothing of the suite.
+ */
+export async function scoreMutants<T>(
+  suite: Suite<T>,
+  mutants: Readonly<Record<string, Subject<T>>>,
+  o: { seed?: number; timeout?: Duration } = {},
+): Promise<Score> {
+  const caughtBy: Record<string, string> = {}
+  const survivors: string[] = []
+  for (const [name, mutant] of Object.entries(mutants)) {
+    const { failed } = await runSuite(suite, mutant, { timeout: '5s', ...o, bail: true })
+    const [first] = failed
+    if (first?.error instanceof NotMade) throw new Error(`broken subject '${name}': ${first.error.message}`)
+    if (first === undefined) survivors.push(name)
+    else caughtBy[name] = first.name
+  }
+  const total = Object.keys(mutants).length
+  return { caught: total - survivors.length, total, survivors, caughtBy }
+}

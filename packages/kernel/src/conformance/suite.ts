@@ -1,0 +1,29 @@
+import type { Tools } from './tools.ts'
+
+/** One promise of a port: it holds when `run` resolves. Its name is a sentence. */
+export interface Case<T> {
+  readonly name: string
+  /** Abilities that not every implementation has: the case counts only for subjects that name them in `has`. */
+  readonly needs?: readonly string[]
+  /** Must not depend on what other cases left: a subject may be shared, so use keys of its own. */
+  run(subject: T, tools: Tools): Promise<void>
+}
+
+/** All that a port promises. */
+export interface Suite<T> {
+  readonly name: string
+  readonly cases: readonly Case<T>[]
+}
+
+/** An implementation under test. */
+export interface Subject<T> {
+  /** Opens one for each case; it may be the same again. `dispose` ends what was opened for this case. */
+  make(): Promise<T & { dispose(): Promise<void> }>
+  /** What it can do beyond what every implementation must: see the suite's cases for the words. */
+  readonly has?: readonly string[]
+}
+
+/** Whether a case counts for a subject. */
+export function applies(each: Case<never>, { has = [] }: Pick<Subject<never>, 'has'>): boolean {
+  return (each.needs ?? []).every((need) => has.includes(need))
+}

@@ -1,0 +1,13 @@
+/**
+ * A source of chance that a test can repeat: the same numbers in [0, 1) for the same seed (mulberry32). Not for secrets.
+ * @param seed An integer; its lowest 32 bits count.
+ */
+export function seededRandom(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest'
+import { runSuite, scoreMutants, type Suite, type Tools } from '../../src/conformance/index.ts'
+import { counter, counterSuite, type Counter } from './counter.ts'
+
+const names = counterSuite.cases.map(({ name }) => name)
+
+test('a good subject passes all that applies to it, and every subject made is disposed', async () => {
+  let disposed = 0
+  const report = await runSuite(counterSuite, counter(1, { disposed: () => disposed++ }), { seed: 7 })
+  expect(report).toEqual({ suite: 'counter', seed: 7, passed: [names[0], names[2]], failed: [], omitted: [names[1]] })
+  expect(disposed).toBe(2)
+  const whole = await runSuite(counterSuite, counter(1, { has: ['reset'] }))
+  expect(whole).toMatchObject({ passed: names, omitted: [] })
+})
+
+test('a failure has the name of its case and the seed; the others run on, unless told to bail', async () => {
+  let disposed = 0
+  const broken = counter(2, { has: ['reset'], disposed: () => disposed++ })
+  const { failed, passed } = await runSuite(counterSuite, broken, { seed: 99 })
+  expect(failed.map(({ name }) => name)).toEqual([names[0], names[1]])
+  expect(String(failed[0]!.error)).toContain('(seed 99)')
+  expect(passed).toEqual([names[2]])
+  expect(disposed).toBe(3)
+  expect(await runSuite(counterSuite, broken, { bail: true })).toMatchObject({
+    passed: [],
+    failed: [{ name: names[0] }],
+  })
+})
+
+test('`only` chooses cases by name, also with a flag that remembers', async () => {
+  const { passed, omitted } = await runSuite(counterSuite, counter(1), { only: /count|callers/g })
+  expect([passed, omitted]).toEqual([[names[0], names[2]], []])
+})
+
+test('the same seed gives the same chance to each case; no seed gives another', async () => {
+  const seen: number[][] = []
+  const suite: Suite<object> = {
+    name: 'chance',
+    cases: ['a', 'b'].map((name) => ({
+      name,
+      async run(_, { random }: Tools) {
+        seen.push([random(), random(), random()])
+      },
+    })),
+  }
+  const subject = { make: async () => ({ dispose: async () => {} }) }
+  await runSuite(suite, subject, { seed: 5 })
+  await runSuite(suite, subject, { seed: 5 })
+  await runSuite(suite, subject)
+  expect(seen[0]).toEqual(seen[1])
+  expect(seen[0]).toEqual(seen[2])
+  expect(seen[0]).not.toEqual(seen[4])
+  expect(seen.flat().every((n) => n >= 0 && n < 1)).toBe(true)
+})
+
+test('`rejects` wants the code, and says what came instead', async () => {
+  const found = async (promise: Promise<unknown>): Promise<string> => {
+    const suite: Suite<object> = {
+      name: 's',
+      cases: [{ name: 'c', run: (_, { rejects }) => rejects(promise, 'BUSY') }],
+    }
+    const { failed } = await runSuite(suite, { make: async () => ({ dispose: async () => {} }) })
+    return failed.length === 0 ? 'passed' : (failed[0]!.error as Error).message
+  }
+  expect(await found(Promise.reject(Object.assign(new Error('x'), { code: 'BUSY' })))).toBe('passed')
+  expect(await found(Promise.reject(Object.assign(new Error('x'), { code: 'FREE' })))).toContain('expected BUSY')
+  expect(await found(Promise.resolve(3))).toContain('it resolved with 3')
+})
+
+test('a case that hangs, a subject that cannot be made or disposed, have failed', async () => {
+  const hangs: Suite<Counter> = { name: 's', cases: [{ name: 'c', run: () => new Promise(() => {}) }] }
+  const report = await runSuite(hangs, counter(), { timeout: 20 })
+  expect(String(report.failed[0]?.error)).toContain(`'c' did not end within 20 ms`)
+  const none = await runSuite(counterSuite, { make: () => Promise.reject(new Error('no server')) })
+  expect(none.failed).toHaveLength(2)
+  const leaks = counter(1, {
+    disposed() {
+      throw new Error('still open')
+    },
+  })
+  expect((await runSuite(counterSuite, leaks)).failed).toHaveLength(2)
+  await expect(runSuite(counterSuite, counter(), { timeout: '1w' as never })).rejects.toMatchObject({
+    code: 'OPTION_INVALID',
+  })
+})
+
+test('mutants are caught by a case or survive by name; one that cannot be made is an error', async () => {
+  const score = await scoreMutants(counterSuite, { 'in steps of 2': counter(2), constant: counter(0), good: counter() })
+  expect(score).toEqual({
+    caught: 2,
+    total: 3,
+    survivors: ['good'],
+    caughtBy: { 'in steps of 2': names[0], constant: names[0] },
+  })
+  const unmade = { unmade: { make: () => Promise.reject(new Error('no server')) } }
+  await expect(scoreMutants(counterSuite, unmade)).rejects.toThrow(/broken subject 'unmade'.*no server/)
+})
