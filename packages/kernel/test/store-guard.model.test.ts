@@ -3,7 +3,7 @@ import { afterAll, expect, test } from 'vitest'
 import { context, createStoreGuard, isKeelsonError, KernelError } from '../src/index.ts'
 import { virtualClock } from '../src/testing/index.ts'
 
-const RUNS = process.env['LONG'] === '1' ? 5_000 : 300
+const RUNS = process.env['LONG'] === '1' ? 1_000 : 100
 
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))

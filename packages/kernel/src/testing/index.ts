@@ -1,2 +1,5 @@
+export { brokenDatabase } from './broken-database.ts'
+export { brokenRedis } from './broken-redis.ts'
+export type { Fault, FaultPlan } from './fault-plan.ts'
 export { seededRandom } from './seeded-random.ts'
 export { virtualClock, type VirtualClock } from './virtual-clock.ts'
