@@ -100,6 +100,12 @@ export function memoryStore(
     return record
   }
 
+  /** The record must outlive its lease: its fence refuses a late owner. */
+  function renew(record: MemoryRecord, leaseMs: number): void {
+    record.leaseEndsMs = clock.monotonic() + leaseMs
+    record.expiresMs = Math.max(record.expiresMs, record.leaseEndsMs)
+  }
+
   function ownedBy(key: string, own: Own): MemoryRecord | undefined {
     const record = live(key)
     return record !== undefined && record.nonce === text(own.nonce) && record.fence === own.fence ? record : undefined
@@ -123,7 +129,7 @@ export function memoryStore(
       )
       switch (decided.kind) {
         case 'mine': {
-          held!.leaseEndsMs = clock.monotonic() + claim.leaseMs
+          renew(held!, claim.leaseMs)
           return yours(held!)
         }
         case 'take': {
@@ -158,8 +164,7 @@ export function memoryStore(
     async touch(ref, own, leaseMs, checkpoint) {
       const record = ownedBy(text(ref), own)
       if (record?.state !== 'inflight') return 'lost'
-      record.leaseEndsMs = clock.monotonic() + leaseMs
-      record.expiresMs = Math.max(record.expiresMs, record.leaseEndsMs)
+      renew(record, leaseMs)
       if (checkpoint !== undefined) record.checkpoint = new Uint8Array(checkpoint)
       return 'ok'
     },
