@@ -40,18 +40,18 @@ export interface KeelsonExpress {
 
 /** Translates between Express 5 or 4.18 and `http`. A wrong policy throws when its route is made. */
 export function createExpress(http: Http): KeelsonExpress {
-  const exchanges = new WeakMap<Request, Exchange>()
+  // On the request itself: to the collector a WeakMap of short-lived keys costs more than all the rest.
+  const EXCHANGE = Symbol('keelson.exchange')
+  type Seen = Request & { [EXCHANGE]?: Exchange }
   http.adapter('express')
 
   /** The exchange of a request; one that `context()` has not seen is new to http, which then says so. */
   function exchangeOf(req: Request, res: Response): Exchange {
-    let x = exchanges.get(req)
-    if (x === undefined) {
-      const tap = bodyTap(http.maxRawBody)
-      tapBody(req, tap)
-      exchanges.set(req, (x = expressExchange(req, res, tap)))
-    }
-    return x
+    const known = (req as Seen)[EXCHANGE]
+    if (known !== undefined) return known
+    const tap = bodyTap(http.maxRawBody)
+    tapBody(req, tap)
+    return ((req as Seen)[EXCHANGE] = expressExchange(req, res, tap))
   }
 
   function route(policy: RoutePolicy): RequestHandler {
@@ -72,7 +72,7 @@ export function createExpress(http: Http): KeelsonExpress {
 
   return {
     context: () => (req, res, next) => {
-      if (exchanges.has(req)) return next()
+      if (EXCHANGE in req) return next()
       context.run(http.begin(exchangeOf(req, res)), next)
     },
 

@@ -1,19 +1,21 @@
 import type { Clock } from '@keelson/kernel'
+import type { Exchange } from './exchange.ts'
 
 /** Calls `f` once, `delayMs` after the client has left; never after `cancel`. */
 export function afterLeaving(
-  left: AbortSignal,
+  x: Pick<Exchange, 'onEnd'>,
   clock: Pick<Clock, 'timer'>,
   delayMs: number,
   f: () => void,
 ): { cancel(): void } {
+  let isCancelled = false
   let timer: { cancel(): void } | undefined
-  const onLeave = (): void => void (timer = clock.timer(f, delayMs))
-  if (left.aborted) onLeave()
-  else left.addEventListener('abort', onLeave, { once: true })
+  x.onEnd(({ aborted }) => {
+    if (aborted && !isCancelled) timer = clock.timer(f, delayMs)
+  })
   return {
     cancel() {
-      left.removeEventListener('abort', onLeave)
+      isCancelled = true
       timer?.cancel()
     },
   }

@@ -38,113 +38,125 @@ export interface AnswerTapParts extends CaptureOptions {
   fail(error: unknown): void
 }
 
+const NO_HEAD = { status: 0, headers: [] }
+
 /**
  * Invariant: before `save` has settled, what comes last of the answer has not left. That is the newest chunk with bytes,
  * and the header block of an answer without a body.
  */
-export function answerTap({ maxBytes, hold, isHead, ...parts }: AnswerTapParts): AnswerTap {
-  let phase: Phase = 'keeping'
-  let head: { status: number; headers: Headers } = { status: 0, headers: [] }
-  let hasBody = true
-  let kept: Uint8Array[] = []
-  let keptBytes = 0
-  let waiting: Go[] = []
-  let hasLeft = false
+export function answerTap(parts: AnswerTapParts): AnswerTap {
+  return new KeepingTap(parts)
+}
+
+/** A class: one is made for each captured answer. */
+class KeepingTap implements AnswerTap {
+  readonly #parts: AnswerTapParts
+  #phase: Phase = 'keeping'
+  #head: { status: number; headers: Headers } = NO_HEAD
+  #hasBody = true
+  #kept: Uint8Array[] = []
+  #keptBytes = 0
+  #waiting: Go[] = []
+  #hasLeft = false
+
+  constructor(parts: AnswerTapParts) {
+    this.#parts = parts
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  head(status: number, headers: Headers): void {
+    this.#head = { status, headers }
+    this.#hasBody = !this.#parts.isHead && !isBodyless(status) && valueOf(headers, 'content-length') !== '0'
+    if (this.#phase === 'keeping' && isStream(status, headers)) {
+      this.#save({ kind: 'part', ...this.#head, why: 'stream' })
+    }
+  }
+
+  chunk(bytes: Uint8Array, go: Go, done?: () => void): boolean {
+    if (this.#phase === 'through') return go(done)
+    const hasBytes = this.#hasBody && bytes.length > 0
+    if (hasBytes && this.#phase === 'keeping') this.#keep(bytes)
+    const holdsAll = this.#phase === 'keeping' && (this.#parts.hold === 'all' || this.#parts.isGone())
+    let isReady = true
+    if (hasBytes && !holdsAll && this.#waiting.length > 0) isReady = this.#release(done)
+    else if (done !== undefined) process.nextTick(done)
+    this.#wait(go, hasBytes)
+    return isReady
+  }
+
+  flush(go: Go): void {
+    const mayLeave = this.#phase === 'keeping' && this.#hasBody && this.#parts.hold === 'last' && !this.#parts.isGone()
+    if (this.#phase !== 'through' && !mayLeave) return this.#wait(go, false)
+    this.#hasLeft = true
+    go()
+  }
+
+  end(bytes: Uint8Array, go: Go): void {
+    if (this.#phase === 'through') return void go()
+    if (this.#phase === 'keeping' && this.#hasBody) this.#keep(bytes)
+    this.#wait(go, true)
+    if (this.#phase === 'keeping') this.#save(this.#whole())
+  }
+
+  abandon(): void {
+    if (this.#phase !== 'keeping') return
+    this.#waiting = []
+    this.#save({ kind: 'abandoned' })
+  }
 
   /** All that waits leaves; `done` is called with the last of it, so that writers by callback wait for the client too. */
-  function release(done?: () => void): boolean {
-    const going = waiting
-    waiting = []
+  #release(done?: () => void): boolean {
+    const going = this.#waiting
+    this.#waiting = []
     let isReady = true
-    for (const [i, go] of going.entries()) {
-      hasLeft = true
-      isReady = go(i === going.length - 1 ? done : undefined)
+    for (let i = 0; i < going.length; i++) {
+      this.#hasLeft = true
+      isReady = going[i]!(i === going.length - 1 ? done : undefined)
     }
     return isReady
   }
 
   /** Without bytes of its own it must not push out what has some. */
-  function wait(go: Go, hasBytes: boolean): void {
-    if (phase !== 'replaced' && (hasBytes || waiting.length === 0)) waiting.push(go)
+  #wait(go: Go, hasBytes: boolean): void {
+    if (this.#phase !== 'replaced' && (hasBytes || this.#waiting.length === 0)) this.#waiting.push(go)
   }
 
-  async function settle(captured: Captured): Promise<void> {
-    phase = 'saving'
-    kept = []
+  async #settle(captured: Captured): Promise<void> {
+    this.#phase = 'saving'
+    this.#kept = []
     let other: StoredResponse | undefined
     try {
-      other = await parts.save(captured)
+      other = await this.#parts.save(captured)
     } catch {
       // Who saves also reports.
     }
-    if (other === undefined || hasLeft) {
-      phase = 'through'
-      release()
+    if (other === undefined || this.#hasLeft) {
+      this.#phase = 'through'
+      this.#release()
     } else {
-      phase = 'replaced'
-      waiting = []
-      parts.replace(other)
+      this.#phase = 'replaced'
+      this.#waiting = []
+      this.#parts.replace(other)
     }
   }
 
-  function save(captured: Captured): void {
-    settle(captured).catch(parts.fail)
+  #save(captured: Captured): void {
+    this.#settle(captured).catch((error: unknown) => this.#parts.fail(error))
   }
 
   /** Keeps the bytes; at the limit what is kept is given up. */
-  function keep(bytes: Uint8Array): void {
-    kept.push(bytes)
-    keptBytes += bytes.length
-    if (keptBytes > maxBytes) save({ kind: 'part', ...head, why: 'too-large' })
+  #keep(bytes: Uint8Array): void {
+    this.#kept.push(bytes)
+    this.#keptBytes += bytes.length
+    if (this.#keptBytes > this.#parts.maxBytes) this.#save({ kind: 'part', ...this.#head, why: 'too-large' })
   }
 
-  function whole(): Captured {
-    const body = kept.length === 1 ? kept[0]! : Buffer.concat(kept)
-    return { kind: 'whole', response: { ...head, body } }
-  }
-
-  return {
-    get phase() {
-      return phase
-    },
-
-    head(status, headers) {
-      head = { status, headers }
-      hasBody = !isHead && !isBodyless(status) && valueOf(headers, 'content-length') !== '0'
-      if (phase === 'keeping' && isStream(status, headers)) save({ kind: 'part', ...head, why: 'stream' })
-    },
-
-    chunk(bytes, go, done) {
-      if (phase === 'through') return go(done)
-      const hasBytes = hasBody && bytes.length > 0
-      if (hasBytes && phase === 'keeping') keep(bytes)
-      const holdsAll = phase === 'keeping' && (hold === 'all' || parts.isGone())
-      let isReady = true
-      if (hasBytes && !holdsAll && waiting.length > 0) isReady = release(done)
-      else if (done !== undefined) process.nextTick(done)
-      wait(go, hasBytes)
-      return isReady
-    },
-
-    flush(go) {
-      const mayLeave = phase === 'keeping' && hasBody && hold === 'last' && !parts.isGone()
-      if (phase !== 'through' && !mayLeave) return wait(go, false)
-      hasLeft = true
-      go()
-    },
-
-    end(bytes, go) {
-      if (phase === 'through') return void go()
-      if (phase === 'keeping' && hasBody) keep(bytes)
-      wait(go, true)
-      if (phase === 'keeping') save(whole())
-    },
-
-    abandon() {
-      if (phase !== 'keeping') return
-      waiting = []
-      save({ kind: 'abandoned' })
-    },
+  #whole(): Captured {
+    const body = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
+    return { kind: 'whole', response: { ...this.#head, body } }
   }
 }
 

@@ -22,36 +22,59 @@ export interface BodyTap {
 
 /** A tap that keeps at most `maxBytes`: a longer body costs no memory, it is only refused to who wants its bytes. */
 export function bodyTap(maxBytes: number): BodyTap {
-  let chunks: Uint8Array[] = []
-  let total = 0
-  let result: { bytes: Uint8Array } | { error: Error } | undefined
-  let waiting: PromiseWithResolvers<Uint8Array> | undefined
+  return new KeepingTap(maxBytes)
+}
 
-  function settle(outcome: { bytes: Uint8Array } | { error: Error }): void {
-    if (result !== undefined) return
-    result = outcome
-    chunks = []
-    if ('bytes' in outcome) waiting?.resolve(outcome.bytes)
-    else waiting?.reject(outcome.error)
+type Result = { readonly bytes: Uint8Array } | { readonly error: Error }
+
+/** A class: one is made for each request, and most are never asked. */
+class KeepingTap implements BodyTap {
+  readonly #maxBytes: number
+  #chunks: Uint8Array[] = []
+  #total = 0
+  #result: Result | undefined
+  #waiting: PromiseWithResolvers<Uint8Array> | undefined
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
   }
 
-  return {
-    chunk(bytes) {
-      if (result !== undefined) return
-      total += bytes.length
-      if (total <= maxBytes) chunks.push(bytes)
-      else settle({ error: tooLarge(maxBytes) })
-    },
-    end: () => settle({ bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) }),
-    abort: () => settle({ error: new HttpProblem(400, 'body-incomplete', { detail: 'the body ended early' }) }),
-    miss: () => settle({ error: rawBodyUnavailable() }),
-    get wanted() {
-      return waiting !== undefined && result === undefined
-    },
-    bytes() {
-      if (result === undefined) return (waiting ??= Promise.withResolvers()).promise
-      return 'bytes' in result ? Promise.resolve(result.bytes) : Promise.reject(result.error)
-    },
+  get wanted(): boolean {
+    return this.#waiting !== undefined && this.#result === undefined
+  }
+
+  chunk(bytes: Uint8Array): void {
+    if (this.#result !== undefined) return
+    this.#total += bytes.length
+    if (this.#total <= this.#maxBytes) this.#chunks.push(bytes)
+    else this.#settle({ error: tooLarge(this.#maxBytes) })
+  }
+
+  end(): void {
+    if (this.#result !== undefined) return
+    this.#settle({ bytes: this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks) })
+  }
+
+  abort(): void {
+    if (this.#result !== undefined) return
+    this.#settle({ error: new HttpProblem(400, 'body-incomplete', { detail: 'the body ended early' }) })
+  }
+
+  miss(): void {
+    if (this.#result === undefined) this.#settle({ error: rawBodyUnavailable() })
+  }
+
+  bytes(): Promise<Uint8Array> {
+    const result = this.#result
+    if (result === undefined) return (this.#waiting ??= Promise.withResolvers()).promise
+    return 'bytes' in result ? Promise.resolve(result.bytes) : Promise.reject(result.error)
+  }
+
+  #settle(result: Result): void {
+    this.#result = result
+    this.#chunks = []
+    if ('bytes' in result) this.#waiting?.resolve(result.bytes)
+    else this.#waiting?.reject(result.error)
   }
 }
 

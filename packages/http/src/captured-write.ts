@@ -59,7 +59,7 @@ export async function capturedWrite(
   /** The work of the core: it lasts as long as the handler's answer. */
   function work(execution: Execution): Promise<Kept> {
     if (execution.fence === 0n) x.setHeader('Idempotency-Status', 'unprotected')
-    const leaving = afterLeaving(x.signal, parts.clock, execution.leaseMs, () => {
+    const leaving = afterLeaving(x, parts.clock, execution.leaseMs, () => {
       parts.report('left')
       release(new Error('the client left, and the handler did not end its answer'))
     })

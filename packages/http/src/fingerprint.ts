@@ -11,13 +11,27 @@ export interface RequestContent {
 
 /** Every byte counts: sha256 over query, content type and body, each behind its length. */
 export function rawFingerprint({ query, contentType, body }: RequestContent): Fingerprint {
-  const sha = createHash('sha256')
-  for (const part of [Buffer.from(query.toString()), Buffer.from(contentType), body]) {
-    const length = Buffer.alloc(8)
-    length.writeBigUInt64BE(BigInt(part.length))
-    sha.update(length).update(part)
-  }
-  return { alg: 'raw', digest: sha.digest() }
+  const search = query.toString()
+  const searchBytes = Buffer.byteLength(search)
+  const typeBytes = Buffer.byteLength(contentType)
+  // Small bodies are hashed in one call, which costs a third; of large ones no copy is made.
+  const head = Buffer.allocUnsafe(24 + searchBytes + typeBytes + (body.length <= SMALL_BYTES ? body.length : 0))
+  let at = writeLength(head, searchBytes, 0)
+  at += head.write(search, at)
+  at = writeLength(head, typeBytes, at)
+  at += head.write(contentType, at)
+  at = writeLength(head, body.length, at)
+  if (body.length > SMALL_BYTES) return { alg: 'raw', digest: createHash('sha256').update(head).update(body).digest() }
+  head.set(body, at)
+  return { alg: 'raw', digest: hash('sha256', head, 'buffer') }
+}
+
+const SMALL_BYTES = 16_384
+
+/** As 64 bits, big-endian. Returns where it ends. */
+function writeLength(bytes: Buffer, length: number, at: number): number {
+  bytes.writeUInt32BE(Math.floor(length / 2 ** 32), at)
+  return bytes.writeUInt32BE(length >>> 0, at + 4)
 }
 
 /** The bytes that an application chose. */

@@ -7,6 +7,7 @@ import type { RoutePolicy } from './policy.ts'
 import { problemResponse } from './problem-response.ts'
 import { isHttpProblem } from './problem.ts'
 import { randomHex } from './random-hex.ts'
+import { createRequestStates } from './request-state.ts'
 import { compileRoute, type Route, type RouteParts } from './route.ts'
 import { traceparentOf } from './traceparent.ts'
 
@@ -42,8 +43,7 @@ export interface Http {
  */
 export function createHttp(options: HttpOptions = {}): Http {
   const o = checkHttpOptions(options, process.env['NODE_ENV'])
-  const contexts = new WeakMap<Exchange, KeelsonContext>()
-  const claimed = new WeakSet<Exchange>()
+  const states = createRequestStates()
   let hasWarnedOfCoding = false
   let closed = false
 
@@ -53,7 +53,7 @@ export function createHttp(options: HttpOptions = {}): Http {
     x.setHeader(o.correlation.header, correlationId)
     x.setHeader('traceparent', traceparent)
     const begun = { correlationId, traceparent }
-    contexts.set(x, begun)
+    states.begin(x, begun)
     return begun
   }
 
@@ -99,7 +99,7 @@ export function createHttp(options: HttpOptions = {}): Http {
   }
 
   function correlationIdFor(x: Exchange | undefined): string | undefined {
-    return x === undefined ? undefined : contexts.get(x)?.correlationId
+    return x === undefined ? undefined : states.of(x)?.context.correlationId
   }
 
   function mapped(error: unknown, x: Exchange | undefined): unknown {
@@ -121,8 +121,7 @@ export function createHttp(options: HttpOptions = {}): Http {
     compile: (policy) =>
       compileRoute(policy, {
         options: o,
-        begun: (x) => contexts.get(x),
-        isFirstClaim: (x) => !claimed.has(x) && claimed.add(x).has(x),
+        states,
         refuse: (error, x) => render(error, describeError(error), x),
         report,
         isClosed: () => closed,

@@ -11,6 +11,7 @@ import type { CheckedOptions } from './options.ts'
 import { checkPolicy, type RoutePolicy } from './policy.ts'
 import { isHttpProblem } from './problem.ts'
 import { principalOf, readCall, scopeOf } from './read-call.ts'
+import type { RequestState, RequestStates } from './request-state.ts'
 import { unguardedWrite } from './unguarded-write.ts'
 
 /** A compiled policy: what an adapter calls, in this order. An answer ends the request; undefined goes on. */
@@ -29,10 +30,7 @@ export interface Route {
 /** What a route has from its http. */
 export interface RouteParts {
   readonly options: CheckedOptions
-  /** The context of a request that began, and undefined for one that http has not seen. */
-  begun(x: Exchange): KeelsonContext | undefined
-  /** True for the first claim of a request; the second could only wait for the first. */
-  isFirstClaim(x: Exchange): boolean
+  readonly states: RequestStates
   /** What is answered to a refusal. */
   refuse(error: Error, x: Exchange): StoredResponse
   report(x: Exchange, ...about: Parameters<CapturedWriteParts['report']>): void
@@ -41,29 +39,34 @@ export interface RouteParts {
 
 /** @throws HttpError OPTION_INVALID */
 export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
-  const { options: o, begun, isFirstClaim, refuse, report, isClosed } = parts
+  const { options: o, states, refuse, report, isClosed } = parts
   const { transactional, idempotent } = checkPolicy(policy, {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
     transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
     scope: o.scope !== undefined,
   })
-  const calls = new WeakMap<Exchange, Promise<Call | undefined>>()
-
   /** The call under the request's key, read once; undefined without a key. */
-  function callOf(x: Exchange): Promise<Call | undefined> {
-    let call = calls.get(x)
-    if (call === undefined)
-      calls.set(x, (call = idempotent === undefined ? Promise.resolve(undefined) : readCall(x, idempotent, o)))
+  function callOf(x: Exchange, { calls }: RequestState): Promise<Call | undefined> {
+    let call = calls.get(parts)
+    if (call === undefined) {
+      call = idempotent === undefined ? Promise.resolve(undefined) : readCall(x, idempotent, o)
+      calls.set(parts, call)
+    }
     return call
   }
 
+  function stateOf(x: Exchange): RequestState {
+    const state = states.of(x)
+    if (state === undefined) throw rawBodyUnavailable()
+    return state
+  }
+
   /** What stands between the request and its handler. */
-  async function check(x: Exchange): Promise<StoredResponse | undefined> {
-    if (begun(x) === undefined) throw rawBodyUnavailable()
+  async function check(x: Exchange, state: RequestState): Promise<StoredResponse | undefined> {
     if (isClosed()) return refuse(new HttpError('CLOSED', 'this process no longer takes requests'), x)
     try {
-      await callOf(x)
+      await callOf(x, state)
       return undefined
     } catch (error) {
       if (isHttpProblem(error) && error.status < 500) return refuse(error, x)
@@ -72,8 +75,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   }
 
   /** A second claim of one request could only wait for the first. */
-  function claimOnce(x: Exchange): void {
-    if (isFirstClaim(x)) return
+  function claimOnce(x: Exchange, state: RequestState): void {
+    if (!state.isClaimed) return void (state.isClaimed = true)
     throw new HttpError(
       'CAPTURE_TWICE',
       `${x.method} ${x.route} has two policies with "idempotent": one of them must go`,
@@ -81,11 +84,12 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   }
 
   async function late(x: Exchange): Promise<StoredResponse | undefined> {
-    const refusal = await check(x)
+    const state = stateOf(x)
+    const refusal = await check(x, state)
     if (refusal !== undefined || transactional) return refusal
-    const call = await callOf(x)
+    const call = await callOf(x, state)
     if (call === undefined) return undefined
-    claimOnce(x)
+    claimOnce(x, state)
     const parts: CapturedWriteParts = {
       idempotency: o.idempotency!,
       maxBytes: o.maxStoredBytes,
@@ -102,23 +106,24 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     const tenant = scopeOf(x, idempotent?.scope ?? o.scope)
     const principal = principalOf(x, o)
     return {
-      ...begun(x),
+      ...states.of(x)?.context,
       ...(isScope(tenant) ? { tenant } : {}),
       ...(principal === undefined ? {} : { principal }),
     }
   }
 
   async function transact(x: Exchange, work: Work): Promise<StoredResponse> {
-    const refusal = await check(x)
+    const state = stateOf(x)
+    const refusal = await check(x, state)
     if (refusal !== undefined) return refusal
-    const call = await callOf(x)
+    const call = await callOf(x, state)
     const known = contextOf(x)
     return context.run(known, async () => {
       if (call === undefined) {
         const op = operationName(x.method, x.path)
         return unguardedWrite(o.db!, { ...o, op, scope: known.tenant }, work)
       }
-      claimOnce(x)
+      claimOnce(x, state)
       const core = o.idempotency as TransactionalIdempotency
       const result = await guardedWrite(x, core, { ...call, retries: o.retries }, work, o.correlation.header)
       return 'refusal' in result ? refuse(result.refusal, x) : result.response

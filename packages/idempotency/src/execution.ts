@@ -40,19 +40,10 @@ export interface Execution {
 }
 
 /** What the core asks of an execution when its work has ended. */
-interface ExecutionEnd {
+export interface ExecutionEnd {
   readonly statements: readonly Statement[]
   readonly perform: readonly Effect[]
   readonly effects: readonly Effect[]
-}
-
-/** An execution, and what the core keeps of it. */
-export interface RunningExecution {
-  readonly x: Execution
-  end(): ExecutionEnd
-  isNotStarted(error: unknown): boolean
-  /** This attempt, or one before it, has saved how far it came. */
-  readonly hasCheckpoint: boolean
 }
 
 /** What an execution is made of. */
@@ -70,48 +61,74 @@ export interface ExecutionParts {
   readonly transactional: boolean
 }
 
-export function createExecution(parts: ExecutionParts): RunningExecution {
-  const { lease, ctx, bestEffort, transactional, maxBytes } = parts
-  const effects: Effect[] = []
-  const notStarted = new WeakSet<Error>()
-  let hasCheckpoint = parts.checkpoint !== undefined
+const NOTHING: ExecutionEnd = { statements: [], perform: [], effects: [] }
 
-  function plan(all: readonly Effect[]): ExecutionEnd {
+/** An execution, and what the core asks of it. A class: one is made for each run, and few need all of it. */
+export class RunningExecution implements Execution {
+  readonly #parts: ExecutionParts
+  #effects: readonly Effect[] = []
+  #notStarted: Set<unknown> | undefined
+  #unprotected: AbortSignal | undefined
+  readonly attempt: number
+  readonly fence: bigint
+  readonly operationId: string
+  readonly leaseMs: number
+  readonly checkpoint: Checkpoint | undefined
+  /** This attempt, or one before it, has saved how far it came. */
+  hasCheckpoint: boolean
+
+  constructor(parts: ExecutionParts) {
+    const { checkpoint } = parts
+    this.#parts = parts
+    this.attempt = parts.attempt
+    this.fence = parts.fence
+    this.operationId = parts.ctx.operationId
+    this.leaseMs = parts.leaseMs
+    this.checkpoint = checkpoint === undefined ? undefined : (jsonCodec.decode(checkpoint) as Checkpoint)
+    this.hasCheckpoint = checkpoint !== undefined
+  }
+
+  get signal(): AbortSignal {
+    return this.#parts.lease?.signal ?? (this.#unprotected ??= new AbortController().signal)
+  }
+
+  // Bound, these three: works take them apart.
+
+  readonly save = async (name: string, data?: unknown): Promise<void> => {
+    const { lease, maxBytes } = this.#parts
+    const bytes = checkpointBytes({ name, data }, maxBytes)
+    if (lease === undefined) return
+    this.hasCheckpoint = true
+    await lease.renew(bytes)
+  }
+
+  readonly effect = (...more: Effect[]): void => {
+    const all = [...this.#effects, ...more]
+    // Refused now, before the work has done what cannot be taken back.
+    this.#plan(all)
+    this.#effects = all
+  }
+
+  readonly notStarted = (error: Error): Error => {
+    ;(this.#notStarted ??= new Set()).add(error)
+    return error
+  }
+
+  /** What is owed to the effects. */
+  end(): ExecutionEnd {
+    return this.#effects.length === 0 ? NOTHING : this.#plan(this.#effects)
+  }
+
+  /** The work said so of this error. */
+  isNotStarted(error: unknown): boolean {
+    return this.#notStarted?.has(error) === true
+  }
+
+  #plan(all: readonly Effect[]): ExecutionEnd {
+    const { transactional, ctx, bestEffort } = this.#parts
     const usable = transactional ? all : all.map(withoutStatements)
     const { statements, perform } = effectStatements(usable, ctx, { bestEffort })
     return { statements, perform, effects: all }
-  }
-
-  const x: Execution = {
-    attempt: parts.attempt,
-    fence: parts.fence,
-    signal: lease?.signal ?? new AbortController().signal,
-    operationId: ctx.operationId,
-    leaseMs: parts.leaseMs,
-    checkpoint: parts.checkpoint === undefined ? undefined : (jsonCodec.decode(parts.checkpoint) as Checkpoint),
-    async save(name, data) {
-      const bytes = checkpointBytes({ name, data }, maxBytes)
-      if (lease === undefined) return
-      hasCheckpoint = true
-      await lease.renew(bytes)
-    },
-    effect(...more) {
-      // Refused now, before the work has done what cannot be taken back.
-      plan([...effects, ...more])
-      effects.push(...more)
-    },
-    notStarted(error) {
-      notStarted.add(error)
-      return error
-    },
-  }
-  return {
-    x,
-    end: () => plan(effects),
-    get hasCheckpoint() {
-      return hasCheckpoint
-    },
-    isNotStarted: (error) => error instanceof Error && notStarted.has(error),
   }
 }
 

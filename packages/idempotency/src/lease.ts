@@ -26,58 +26,86 @@ export function keepLease(
   sentMs: number,
   touch: (checkpoint?: Uint8Array) => Promise<'ok' | 'lost'>,
 ): Lease {
-  const controller = new AbortController()
-  let endsMs = sentMs + leaseMs
-  let lost = false
-  let stopped = false
-  let nextRenewal: { cancel(): void } | undefined
-  let end: { cancel(): void } | undefined
+  return new KeptLease(clock, leaseMs, sentMs, touch)
+}
 
-  function lapse(): void {
-    const leftMs = endsMs - clock.monotonic()
-    if (leftMs > 0) end = clock.timer(lapse, leftMs)
-    else abort()
+/** A class, as all that is made for each call: an object literal with a getter costs more than the rest of a lease. */
+class KeptLease implements Lease {
+  readonly #clock: Clock
+  readonly #leaseMs: number
+  readonly #touch: (checkpoint?: Uint8Array) => Promise<'ok' | 'lost'>
+  #endsMs: number
+  #controller: AbortController | undefined
+  #lost = false
+  #stopped = false
+  #nextRenewal: { cancel(): void } | undefined
+  #end: { cancel(): void } | undefined
+
+  constructor(
+    clock: Clock,
+    leaseMs: number,
+    sentMs: number,
+    touch: (checkpoint?: Uint8Array) => Promise<'ok' | 'lost'>,
+  ) {
+    this.#clock = clock
+    this.#leaseMs = leaseMs
+    this.#touch = touch
+    this.#endsMs = sentMs + leaseMs
+    this.#schedule(Math.max(0, leaseMs / 3 - (clock.monotonic() - sentMs)))
+  }
+
+  /** Few works ask for it. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal
+  }
+
+  get alive(): boolean {
+    return this.#clock.monotonic() < this.#endsMs
+  }
+
+  async renew(checkpoint?: Uint8Array): Promise<void> {
+    const askedMs = this.#clock.monotonic()
+    const answer = await this.#touch(checkpoint)
+    if (answer === 'lost') {
+      this.#lost = true
+      throw this.#stopped ? leaseLost() : this.#abort()
+    }
+    this.#endsMs = Math.max(this.#endsMs, askedMs + this.#leaseMs)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#nextRenewal?.cancel()
+    this.#end?.cancel()
+  }
+
+  get #aborter(): AbortController {
+    return (this.#controller ??= new AbortController())
+  }
+
+  /** From the first renewal on the lease may end: what does not come in time is not waited for. */
+  #watchEnd(): void {
+    const leftMs = this.#endsMs - this.#clock.monotonic()
+    if (leftMs > 0) this.#end = this.#clock.timer(() => this.#watchEnd(), leftMs)
+    else this.#abort()
   }
 
   /** One error, so that a work which fails with it is known to have failed by this. */
-  function abort(): IdempotencyError {
-    if (!controller.signal.aborted) controller.abort(leaseLost())
-    return controller.signal.reason as IdempotencyError
+  #abort(): IdempotencyError {
+    const { signal } = this.#aborter
+    if (!signal.aborted) this.#aborter.abort(leaseLost())
+    return signal.reason as IdempotencyError
   }
 
-  async function renew(checkpoint?: Uint8Array): Promise<void> {
-    const askedMs = clock.monotonic()
-    const answer = await touch(checkpoint)
-    if (answer === 'lost') {
-      lost = true
-      throw stopped ? leaseLost() : abort()
-    }
-    endsMs = Math.max(endsMs, askedMs + leaseMs)
-  }
-
-  function schedule(inMs: number): void {
-    if (stopped || lost) return
-    nextRenewal = clock.timer(() => {
-      renew().then(
-        () => schedule(leaseMs / 3),
-        () => schedule(leaseMs / RETRIES_PER_LEASE),
+  #schedule(inMs: number): void {
+    if (this.#stopped || this.#lost) return
+    this.#nextRenewal = this.#clock.timer(() => {
+      if (this.#end === undefined) this.#watchEnd()
+      this.renew().then(
+        () => this.#schedule(this.#leaseMs / 3),
+        () => this.#schedule(this.#leaseMs / RETRIES_PER_LEASE),
       )
     }, inMs)
-  }
-
-  schedule(Math.max(0, leaseMs / 3 - (clock.monotonic() - sentMs)))
-  lapse()
-  return {
-    signal: controller.signal,
-    get alive() {
-      return clock.monotonic() < endsMs
-    },
-    renew,
-    stop() {
-      stopped = true
-      nextRenewal?.cancel()
-      end?.cancel()
-    },
   }
 }
 

@@ -10,7 +10,7 @@ import {
 import { effectContext, runAfterCommit } from '@keelson/kernel/postgres'
 import { checkCall, type CheckedCall, type RunCall } from './call.ts'
 import { createRunClaims } from './claim-run.ts'
-import { createExecution, type Execution, type RunningExecution } from './execution.ts'
+import { RunningExecution, type Execution } from './execution.ts'
 import type { Flights } from './flights.ts'
 import type { GuardedStore } from './guarded-store.ts'
 import { jsonCodec } from './json-codec.ts'
@@ -93,7 +93,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const lease = keepLease(clock, checked.leaseMs, sentMs, (checkpoint) =>
       guarded.touch(checked.ref, own, checked.leaseMs, checkpoint),
     )
-    const running = createExecution({
+    const running = new RunningExecution({
       ...executionParts(attempt),
       attempt: begin.attempt,
       fence: begin.fence,
@@ -104,7 +104,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     let statements: readonly Statement[]
     let effects: readonly Effect[]
     try {
-      value = await attempt.work(running.x)
+      value = await attempt.work(running)
       const end = running.end()
       for (const effect of end.perform) await effect.perform?.(ctx)
       ;({ statements, effects } = end)
@@ -222,9 +222,9 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const { ctx, checked } = attempt
     logger.warn({ op: checked.op }, 'run unprotected: the idempotency store is down')
     const parts = { ...executionParts(attempt), transactional: false }
-    const { x, end } = createExecution({ ...parts, attempt: 1, fence: 0n, checkpoint: undefined, lease: undefined })
-    const value = await attempt.work(x)
-    const { perform, effects } = end()
+    const running = new RunningExecution({ ...parts, attempt: 1, fence: 0n, checkpoint: undefined, lease: undefined })
+    const value = await attempt.work(running)
+    const { perform, effects } = running.end()
     for (const effect of perform) await effect.perform?.(ctx)
     await runAfterCommit(effects, ctx, { logger, clock })
     const encoded = encode(value, attempt)

@@ -8,9 +8,7 @@ export interface Codec<T> {
 }
 
 const VERSION = 1
-const encoder = new TextEncoder()
-// A byte order mark is a character like any other.
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * A StoredResponse as bytes, version 1, numbers big-endian: version u8, status u16, number of headers u16, then per
@@ -20,45 +18,45 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 export const responseCodec: Codec<StoredResponse> = { encode, decode }
 
 function encode(response: StoredResponse): Uint8Array {
-  const headers = response.headers.map(([name, value]) => [encoder.encode(name), encoder.encode(value)] as const)
-  const headerBytes = headers.reduce((sum, [name, value]) => sum + 6 + name.length + value.length, 0)
-  const bytes = new Uint8Array(5 + headerBytes + response.body.length)
-  const view = new DataView(bytes.buffer)
-  view.setUint8(0, VERSION)
-  view.setUint16(1, response.status)
-  view.setUint16(3, headers.length)
-  let at = 5
+  const { status, headers, body } = response
+  let total = 5 + body.length
+  for (const [name, value] of headers) total += 6 + Buffer.byteLength(name) + Buffer.byteLength(value)
+  // Not from the pool: it is kept for long, and would keep the whole of that.
+  const bytes = Buffer.allocUnsafeSlow(total)
+  bytes[0] = VERSION
+  bytes.writeUInt16BE(status, 1)
+  let at = bytes.writeUInt16BE(headers.length, 3)
   for (const [name, value] of headers) {
-    view.setUint16(at, name.length)
-    bytes.set(name, at + 2)
-    at += 2 + name.length
-    view.setUint32(at, value.length)
-    bytes.set(value, at + 4)
-    at += 4 + value.length
+    const nameBytes = bytes.write(name, at + 2)
+    at = bytes.writeUInt16BE(nameBytes, at) + nameBytes
+    const valueBytes = bytes.write(value, at + 4)
+    at = bytes.writeUInt32BE(valueBytes, at) + valueBytes
   }
-  bytes.set(response.body, at)
+  bytes.set(body, at)
   return bytes
 }
 
 function decode(bytes: Uint8Array): StoredResponse {
   try {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    if (view.getUint8(0) !== VERSION) throw new RangeError(`version ${view.getUint8(0)}, known is ${VERSION}`)
-    const status = view.getUint16(1)
-    const count = view.getUint16(3)
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    if (buffer.readUInt8(0) !== VERSION) throw new RangeError(`version ${buffer.readUInt8(0)}, known is ${VERSION}`)
+    const status = buffer.readUInt16BE(1)
+    const count = buffer.readUInt16BE(3)
     let at = 5
     const text = (length: number): string => {
       if (at + length > bytes.length) throw new RangeError('it ends early')
-      const part = decoder.decode(bytes.subarray(at, at + length))
+      const part = buffer.toString('utf8', at, at + length)
+      // It reads what is no UTF-8 as this character, which may also be one of the text.
+      if (part.includes('\ufffd')) decoder.decode(buffer.subarray(at, at + length))
       at += length
       return part
     }
     const headers: [string, string][] = []
     for (let i = 0; i < count; i++) {
-      const nameLength = view.getUint16(at)
+      const nameLength = buffer.readUInt16BE(at)
       at += 2
       const name = text(nameLength)
-      const valueLength = view.getUint32(at)
+      const valueLength = buffer.readUInt32BE(at)
       at += 4
       headers.push([name, text(valueLength)])
     }

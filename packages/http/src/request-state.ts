@@ -1,0 +1,29 @@
+import type { Call } from '@keelson/idempotency'
+import type { KeelsonContext } from '@keelson/kernel'
+import type { Exchange } from './exchange.ts'
+
+/** What an http keeps of a request that began. */
+export interface RequestState {
+  readonly context: KeelsonContext
+  /** Its answer belongs to a key. */
+  isClaimed: boolean
+  /** The calls under its key, by route: read once. */
+  readonly calls: Map<object, Promise<Call | undefined>>
+}
+
+/** The states of one http: two of them may see the same exchange. */
+export interface RequestStates {
+  begin(x: Exchange, context: KeelsonContext): void
+  /** Undefined for a request that this http has not seen. */
+  of(x: Exchange): RequestState | undefined
+}
+
+/** Kept on the exchange: to the collector a WeakMap of short-lived keys costs more than all the rest. */
+export function createRequestStates(): RequestStates {
+  const STATE = Symbol('keelson.http')
+  type Known = Exchange & { [STATE]?: RequestState }
+  return {
+    begin: (x, context) => void ((x as Known)[STATE] = { context, isClaimed: false, calls: new Map() }),
+    of: (x) => (x as Known)[STATE],
+  }
+}
