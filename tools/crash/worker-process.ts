@@ -1,4 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** A worker that can be killed at any line: a real process, spoken to over IPC. */
@@ -10,9 +13,12 @@ export interface WorkerProcess<In, Out> {
   onMessage(listener: (message: Out) => void): void
   /** SIGKILL: nothing runs any more in it. Resolves when the process is gone. */
   kill(): Promise<void>
-  /** Resolves with the signal or exit code that ended it. */
+  /** Resolves with the signal or exit code that ended it, behind its last message. */
   readonly ended: Promise<string>
 }
+
+/** Most of a process's start is compiling. Node keeps the cache apart by its version, and knows a changed file. */
+const COMPILED = join(tmpdir(), 'node-compile-cache')
 
 /** Starts a worker file from source and waits for its `{ ready: true }`. Its stderr is shown when it ends on its own. */
 export async function startWorker<In, Out>(
@@ -21,13 +27,11 @@ export async function startWorker<In, Out>(
 ): Promise<WorkerProcess<In, Out>> {
   const child = fork(fileURLToPath(file), {
     execArgv: ['--conditions=@keelson/source', '--no-warnings'],
-    env: { ...process.env, ...env },
+    env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced',
   })
-  const ended = new Promise<string>((resolve) => {
-    child.once('exit', (code, signal) => resolve(signal ?? `exit ${code}`))
-  })
+  const ended = endOf(child)
   await ready(child, ended)
   return {
     pid: child.pid!,
@@ -41,6 +45,14 @@ export async function startWorker<In, Out>(
       await ended
     },
   }
+}
+
+/** What a process has said before it died may be read after its death was seen. */
+async function endOf(child: ChildProcess): Promise<string> {
+  const disconnected = once(child, 'disconnect')
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
+  await disconnected
+  return signal ?? `exit ${code}`
 }
 
 async function ready(child: ChildProcess, ended: Promise<string>): Promise<void> {

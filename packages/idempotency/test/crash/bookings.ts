@@ -1,17 +1,16 @@
 import type { DatabaseLike } from '@keelson/kernel/postgres'
 import { migrate } from '@keelson/kernel/postgres'
-import { createIdempotency, reply, unwrap, type TransactionalIdempotency } from '@keelson/idempotency'
+import { createIdempotency, reply, unwrap } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
-import type { WriteState } from '../../../../tools/crash/crash-runs.ts'
+import type { CrashWrites, Counts } from '../../../../tools/crash/scenario.ts'
 
 /** One write: a business row, an effect's row in an outbox and the stored answer. */
-export async function openBookings(db: DatabaseLike & { query: any }, schema: string): Promise<Bookings> {
+export async function openBookings(db: DatabaseLike & { query: any }, schema: string): Promise<CrashWrites> {
   const store = postgresStore(db, { schema })
   await migrate(db, [store, bookingTables(schema)])
   const idempotency = createIdempotency({ store, storeTimeout: '5s' })
   return {
-    idempotency,
-    async book(key) {
+    async write(key) {
       const call = { scope: 'm1', op: `book ${key}`, key, input: { key } }
       const outcome = await idempotency.transaction(call, async (tx) => {
         const { rows } = await tx.query(`insert into ${schema}.booking(key) values ($1) returning id`, [key])
@@ -32,26 +31,17 @@ export async function openBookings(db: DatabaseLike & { query: any }, schema: st
 from unnest($1::text[]) as k(key)`,
         [keys],
       )
-      const states = new Map<string, WriteState>()
-      for (const { key, ...counts } of rows) states.set(key, { counts })
-      return states
+      return new Map<string, Counts>(rows.map(({ key, ...counts }: { key: string }) => [key, counts]))
     },
-    async totals() {
+    async check() {
       const { rows } = await db.query(`select (select count(*)::int from ${schema}.booking) as bookings,
   (select count(*)::int from ${schema}.outbox) as effects,
   (select count(*)::int from ${schema}.idempotency where state = 'done') as answers,
   (select count(*)::int from ${schema}.idempotency where state <> 'done') as unfinished`)
-      return rows[0]
+      const { bookings, effects, answers, unfinished } = rows[0]
+      return effects === bookings && answers === bookings && unfinished === 0 ? undefined : JSON.stringify(rows[0])
     },
   }
-}
-
-export interface Bookings {
-  readonly idempotency: TransactionalIdempotency
-  /** The answer's body. */
-  book(key: string): Promise<string>
-  read(keys: readonly string[]): Promise<Map<string, WriteState>>
-  totals(): Promise<{ bookings: number; effects: number; answers: number; unfinished: number }>
 }
 
 const bookingTables = (schema: string) => ({
