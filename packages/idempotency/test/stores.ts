@@ -57,6 +57,17 @@ export const stores: Record<string, () => Promise<OpenStore>> = {
   },
 }
 
+/** The optional methods that each of them has. */
+export const abilities: Record<string, readonly string[]> = {
+  memory: ['wait', 'sweep', 'counts'],
+  'Redis, ioredis': ['wait', 'warnings'],
+  'Redis, node-redis': ['wait', 'warnings'],
+  'Redis Cluster, ioredis': ['wait', 'warnings'],
+  'Redis Cluster, node-redis': ['wait', 'warnings'],
+  PGlite: ['sweep', 'counts'],
+  Postgres: ['sweep', 'counts'],
+}
+
 function overRedis(client: IoredisLike | NodeRedisLike, disconnect: () => void): OpenStore {
   const store = redisStore(client, { prefix: `store_${randomBytes(6).toString('hex')}` })
   return {

@@ -12,7 +12,7 @@ export async function runCase<T>(each: Case<T>, subject: Subject<T>, seed: numbe
     throw new NotMade(`the subject could not be made: ${String(cause)}`, { cause })
   })
   try {
-    await each.run(made, createTools(seed))
+    await each.run(made, createTools(seed, subject.has ?? []))
   } catch (error) {
     if (error instanceof Error) error.message += ` (seed ${seed})`
     throw error

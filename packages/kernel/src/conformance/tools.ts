@@ -5,6 +5,8 @@ import { seededRandom } from '../testing/seeded-random.ts'
 export interface Tools {
   /** Of `random`; named by a failure, and an option of `runSuite`. */
   readonly seed: number
+  /** What the subject says that it can do. */
+  readonly has: readonly string[]
   /** In [0, 1); the same sequence for the same seed and case. */
   random(): number
   /** Deep and strict: types and prototypes count, so compare bytes as `[...bytes]`. */
@@ -17,9 +19,10 @@ export interface Tools {
 }
 
 /** The tools of one case. */
-export function createTools(seed: number): Tools {
+export function createTools(seed: number, has: readonly string[]): Tools {
   return {
     seed,
+    has,
     random: seededRandom(seed),
     equal: deepStrictEqual,
     ok,

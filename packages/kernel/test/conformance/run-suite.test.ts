@@ -53,6 +53,14 @@ test('the same seed gives the same chance to each case; no seed gives another', 
   expect(seen.flat().every((n) => n >= 0 && n < 1)).toBe(true)
 })
 
+test('a case knows what its subject says that it can do', async () => {
+  const seen: (readonly string[])[] = []
+  const suite: Suite<object> = { name: 's', cases: [{ name: 'c', run: async (_, { has }) => void seen.push(has) }] }
+  await runSuite(suite, { has: ['reset'], make: async () => ({ dispose: async () => {} }) })
+  await runSuite(suite, { make: async () => ({ dispose: async () => {} }) })
+  expect(seen).toEqual([['reset'], []])
+})
+
 test('`rejects` wants the code, and says what came instead', async () => {
   const found = async (promise: Promise<unknown>): Promise<string> => {
     const suite: Suite<object> = {
