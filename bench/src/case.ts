@@ -41,6 +41,10 @@ export interface Case {
   /** Name of the contender that is 1 in the column of ratios, taken of the first figure. */
   readonly base?: string
   readonly targets?: readonly Target[]
+  /** Of each contender in each round; default 1000. */
+  readonly runMs?: number
+  /** Of each contender, once; default half a `runMs`. */
+  readonly warmUpMs?: number
   /** Counts are the same every time: one round, no warm-up. */
   readonly exact?: boolean
 }

@@ -11,8 +11,8 @@ import { createServices } from './services.ts'
 import { tableOf } from './table.ts'
 import { verdictOn } from './verdict.ts'
 
-const FULL: Plan = { rounds: 5, runMs: 1000 }
-const QUICK: Plan = { rounds: 2, runMs: 100 }
+const FULL: Plan = { rounds: 5, share: 1 }
+const QUICK: Plan = { rounds: 2, share: 0.1 }
 
 const { values: o, positionals } = parseArgs({
   allowPositionals: true,
@@ -36,7 +36,7 @@ const machine = thisMachine()
 const standard = o.quick ? QUICK : FULL
 const plan = { ...standard, rounds: Number(process.env['ROUNDS'] ?? standard.rounds) }
 console.log(`Node ${machine.node}, ${machine.cpu}, ${machine.memoryGb} GB, load ${machine.load.toFixed(1)}`)
-console.log(`${plan.rounds} interleaved rounds of ${plan.runMs} ms; ratios inside a round, medians of the rounds\n`)
+console.log(`${plan.rounds} interleaved rounds; ratios inside a round, medians of the rounds\n`)
 
 const ran: Ran[] = []
 {

@@ -3,8 +3,8 @@ import type { Case, Figures, Running } from './case.ts'
 /** How long and how often. */
 export interface Plan {
   readonly rounds: number
-  /** Of one contender in one round. */
-  readonly runMs: number
+  /** Of the times that the cases name: 1, or less for a look. */
+  readonly share: number
 }
 
 /** The figures of each round, by contender. */
@@ -14,7 +14,8 @@ export type Rounds = ReadonlyMap<string, readonly Figures[]>
  * Interleaved rounds: A B C, B C A, C A B. What disturbs the machine for seconds then disturbs all of a round alike, and
  * ratios are taken inside a round.
  */
-export async function runRounds({ contenders, exact = false }: Case, plan: Plan): Promise<Rounds> {
+export async function runRounds(one: Case, plan: Plan): Promise<Rounds> {
+  const { contenders, exact = false, runMs = 1000, warmUpMs = runMs / 2 } = one
   const rounds = exact ? 1 : plan.rounds
   const measured = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]))
   await using opened = new AsyncDisposableStack()
@@ -24,10 +25,10 @@ export async function runRounds({ contenders, exact = false }: Case, plan: Plan)
     opened.defer(async () => contender.close?.())
     running.push({ name, contender })
   }
-  if (!exact) for (const { contender } of running) await contender.run(plan.runMs / 2)
+  if (!exact) for (const { contender } of running) await contender.run(warmUpMs * plan.share)
   for (let round = 0; round < rounds; round++) {
     for (const { name, contender } of rotated(running, round)) {
-      measured.get(name)!.push(await contender.run(plan.runMs))
+      measured.get(name)!.push(await contender.run(runMs * plan.share))
     }
   }
   return measured
