@@ -1,4 +1,4 @@
-/** node --conditions=@keelson/source tools/crash/main.ts <scenario file> [--runs 300] [--seed N] */
+/** node --conditions=@keelson/source tools/crash/main.ts <scenario file> [--runs 300] [--seed N]; exit code 1: broken, 2: it cannot run. */
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { TestProject } from 'vitest/node'
@@ -26,6 +26,9 @@ try {
   const report = await crash(scenario, { ...urls, runs, ...(seed === undefined ? {} : { seed }) })
   for (const line of linesOf(report)) console.log(line)
   process.exitCode = report.broken.length > 0 ? 1 : 0
+} catch (error) {
+  console.error(error)
+  process.exitCode = 2
 } finally {
   await close()
 }

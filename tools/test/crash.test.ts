@@ -28,6 +28,7 @@ test('finds nothing where nothing is broken, at every boundary of every flight',
 test.each([
   ['effects-behind-commit', /^write \d+-\d+: a part is missing; {"notes":1,"lines":0}, told nothing$/],
   ['told-early', /^write \d+-\d+: its client was told, but it is not there; {"notes":0,"lines":0}, told note \d+$/],
+  ['again', /^write \d+-\d+: a part is missing; {"notes":1,"lines":2}, told note \d+$/],
   ['other-answer', /^write \S+: told note 0\.\d+, then note 0\.\d+$/],
 ])('finds writes broken by %s', async (broken, finding) => {
   const report = await crashExample(notes, broken, 120)
@@ -49,6 +50,10 @@ test('a store with room for one process is opened by the next one', async () => 
   expect(await crashExample(journal, 'nothing', 80)).toMatchObject({ kills: 10, runs: 80, broken: [] })
   const { broken } = await crashExample(journal, 'two-files', 80)
   expect(broken).toContainEqual(expect.stringContaining('a part is missing; {"entries":1,"stamps":0}, told nothing'))
+})
+
+test('asks for the whole store at the end', async () => {
+  expect((await crashExample(journal, 'total', 8)).broken).toEqual(['at the end: a wrong total'])
 })
 
 test('the command prints what was found, and fails', async () => {

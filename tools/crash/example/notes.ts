@@ -38,7 +38,7 @@ returning id, xmax = 0 as first`,
         [key],
       )
       const { id, first } = rows[0]!
-      if (first && broken !== 'effects-behind-commit') await outbox()
+      if (first ? broken !== 'effects-behind-commit' : broken === 'again') await outbox()
       if (broken === 'told-early') setTimeout(() => void commit(), 5)
       else await commit()
       return broken === 'other-answer' ? `note ${Math.random()}` : `note ${id}`
