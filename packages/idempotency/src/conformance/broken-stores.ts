@@ -4,6 +4,7 @@ import type { Claimant, Decision, StoredRecord } from '../decide-begin.ts'
 import type { Fingerprint } from '../fingerprint.ts'
 import { goodSteps as good, storeOfSteps, type Entry, type Steps } from './store-of-steps.ts'
 import type { StoreUnderTest } from './store-under-test.ts'
+import { without } from './without.ts'
 
 type Decide = (record: StoredRecord, claimant: Claimant) => Decision
 
@@ -12,10 +13,6 @@ function decides(decide: Decide): Partial<Steps> {
   return {
     decide: (record, claimant) => (record === undefined ? good.decide(record, claimant) : decide(record, claimant)),
   }
-}
-
-function without<T extends object>(of: T, ...names: (keyof T)[]): T {
-  return Object.fromEntries(Object.entries(of).filter(([name]) => !names.includes(name as keyof T))) as T
 }
 
 /** Both fingerprints as texts, or undefined where one is missing. */
