@@ -63,6 +63,11 @@ async function work<T>(plan: UnitPlan<T>, open: OpenTx, opened: readonly QueryRe
     const unawaited = await Promise.race([open.settled(), limit.stalled])
     if (unawaited !== undefined) throw unawaited
     return end
+  } catch (error) {
+    // What is under way or waits must not reach the connection behind the driver's ROLLBACK.
+    open.end()
+    await Promise.race([open.settled(), limit.stalled]).catch(() => {})
+    throw error
   } finally {
     limit.cancel()
   }
