@@ -16,6 +16,7 @@ export function onRedis(services: Services): Case[] {
   return [
     {
       name: 'a claim on Redis, one after the other',
+      runMs: 500,
       note: 'PING is the least that a round trip of the same client costs',
       base: 'PING',
       contenders: [
@@ -53,11 +54,15 @@ export function onRedis(services: Services): Case[] {
     },
     {
       name: `whole calls on Redis without HTTP, ${CALLERS} at once: first`,
+      runMs: 600,
+      warmUpMs: 1000,
       base: '@node-idempotency/core',
       contenders: subjects.map((subject) => calls(services, subject, () => randomUUID())),
     },
     {
       name: `whole calls on Redis without HTTP, ${CALLERS} at once: replay`,
+      runMs: 600,
+      warmUpMs: 1000,
       base: '@node-idempotency/core',
       // Another key each time within a second, so that none is answered by a flight that is on its way.
       contenders: subjects.map((subject) => calls(services, subject, (i) => `replay:${i % 1000}`)),

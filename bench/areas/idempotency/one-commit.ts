@@ -58,6 +58,7 @@ function atOnce(services: Services, callers: number): Case {
     note: 'two rows, audit, cache drop, webhook, stored answer; bare: the same five rows, no key and no answer',
     base: GLUE,
     warmUpMs: 1500,
+    runMs: callers === 1 ? 700 : 1000,
     contenders: [
       contender(KEELSON, openKeelson),
       contender(GLUE, (base) => openGlue(base, false)),

@@ -15,6 +15,7 @@ export function weights(): Case[] {
         coldStart('@node-idempotency/core', ['@node-idempotency/core']),
         coldStart('express-idempotency', ['express-idempotency']),
         coldStart('@aws-lambda-powertools', ['@aws-lambda-powertools/idempotency']),
+        coldStart('node:crypto alone', ['node:crypto']),
         coldStart('empty process', []),
       ],
       targets: [{ of: OURS, figure: 'start ms', minus: 'empty process', atMost: 6 }],

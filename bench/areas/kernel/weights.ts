@@ -7,7 +7,11 @@ export function weights(): Case[] {
   return [
     {
       name: 'cold import of the root',
-      contenders: [coldStart('@keelson/kernel', ['@keelson/kernel']), coldStart('empty process', [])],
+      contenders: [
+        coldStart('@keelson/kernel', ['@keelson/kernel']),
+        coldStart('node:crypto alone', ['node:crypto']),
+        coldStart('empty process', []),
+      ],
       targets: [{ of: '@keelson/kernel', figure: 'start ms', minus: 'empty process', atMost: 3 }],
     },
     {
