@@ -113,15 +113,21 @@ export interface IdempotencyStore {
   /**
    * Claims `ref`, or says who holds it, in this order: no record or expired: yours; another fingerprint: mismatch; done,
    * tombstone, unknown; in flight with my nonce: yours again; lease alive: busy; lapsed: yours with the next attempt and
-   * a higher fence, or lapsed when only reported. 1 round trip.
+   * a higher fence, or lapsed when only reported. What is yours has a lease of `leaseMs` from now, and a record that
+   * lives for the longer of `leaseMs` and `retainMs`. Fences of a ref only grow, whatever became of its records.
+   * 1 round trip.
    */
   begin(ref: RefDigest, claim: Claim, limit?: Limit): Promise<Begin>
   /**
-   * Ends a run. 'lost' means that the record is not `own` any more, and nothing was changed; a repeat of one's own is
-   * 'ok'. Wakes who waits. 1 round trip.
+   * Ends a run, also a late one that nobody has taken over; an end lives `retainMs` from now. 'lost' means that the
+   * record is not `own` any more or has ended otherwise, and nothing was changed. A repeat of one's own is 'ok' and
+   * changes nothing; only a repeated release may be 'lost', since it has left no record. Wakes who waits. 1 round trip.
    */
   settle(ref: RefDigest, own: Own, as: Settlement, retainMs: number): Promise<'ok' | 'lost'>
-  /** Renews the lease, and keeps `checkpoint` when there is one. 1 round trip. */
+  /**
+   * Renews the lease from now on, also a late one that nobody has taken over, and keeps `checkpoint` when there is one.
+   * The record lives at least as long as the lease. 'lost' as in `settle`, and when the run has ended. 1 round trip.
+   */
   touch(ref: RefDigest, own: Own, leaseMs: number, checkpoint?: Uint8Array, limit?: Limit): Promise<'ok' | 'lost'>
   /** A record without its answer; null when there is none. */
   peek(ref: RefDigest, limit?: Limit): Promise<RecordView | null>
