@@ -71,7 +71,10 @@ export function openTx(query: Query, raw: unknown): OpenTx {
         return isPromise(answer) ? track(answer) : answer
       } catch (error) {
         const refused = Promise.reject(error)
-        return ended ? refused : track(refused)
+        if (!ended) return track(refused)
+        // Here too nobody may be awaiting it: a work goes on after its connection was lost.
+        refused.catch(() => {})
+        return refused
       }
     }) as Tx['query'],
   }

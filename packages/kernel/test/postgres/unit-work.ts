@@ -49,7 +49,7 @@ export function predict({ acts, effects, end, bestEffort }: Work): Prediction {
 const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 12, arbitrary: fc.constant<Act>({ kind: 'insert' }) },
   { weight: 3, arbitrary: fc.constantFrom<Act>({ kind: 'undo' }, { kind: 'pause' }) },
-  { weight: 1, arbitrary: fc.constantFrom<Act>({ kind: 'fail' }, { kind: 'swallow' }) },
+  { weight: 2, arbitrary: fc.constantFrom<Act>({ kind: 'fail' }, { kind: 'swallow' }, { kind: 'swallow' }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), fails: fc.boolean() }) },
   {
     weight: 1,
@@ -61,11 +61,16 @@ const effect = fc.constantFrom<EffectKind>(
   ...(['perform', 'fail', 'late'] as const),
 )
 
+const fault = fc.record({
+  call: fc.integer({ min: 1, max: 9 }),
+  is: fc.constantFrom<Fault>('refuse', 'lose reply', { slowMs: 5 }),
+})
+
 /** A few works at once. */
 export const works: fc.Arbitrary<Work[]> = fc.array(
   fc.record({
     acts: fc.array(act, { maxLength: 4 }),
-    effects: fc.array(effect, { maxLength: 4 }),
+    effects: fc.oneof(fc.constant([]), fc.array(effect, { maxLength: 4 }), fc.array(effect, { maxLength: 4 })),
     end: fc.constantFrom(
       'commit' as const,
       'commit' as const,
@@ -74,14 +79,8 @@ export const works: fc.Arbitrary<Work[]> = fc.array(
       'throw' as const,
     ),
     bestEffort: fc.boolean(),
-    fault: fc.option(
-      fc.record({
-        call: fc.integer({ min: 1, max: 9 }),
-        is: fc.constantFrom<Fault>('refuse', 'lose reply', { slowMs: 5 }),
-      }),
-      { nil: undefined },
-    ),
-    losesCommit: fc.boolean(),
+    fault: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, fault),
+    losesCommit: fc.constantFrom(true, false, false),
   }),
   { minLength: 1, maxLength: 3, size: 'max' },
 )

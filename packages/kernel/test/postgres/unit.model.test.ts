@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, expect, inject, test } from 'vitest'
-import type { Database } from '../../src/index.ts'
+import type { Database, Tx } from '../../src/index.ts'
 import { unit } from '../../src/postgres/index.ts'
 import { brokenDatabase } from '../../src/testing/index.ts'
 import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
@@ -94,16 +94,20 @@ test.concurrent('on a Database wrapped by hand, each of whose calls may be refus
 test('statements that nobody awaits end with a work that throws', async () => {
   const world = await openWorld('kernel_unit_model_unawaited')
   const pool = world.openPool({ max: 1 })
+  let leaked: Tx | undefined
   for (const db of [pool, wrapped(pool)]) {
     const failing = unit(db, {
       open: [],
       async work(tx) {
+        leaked = tx
         for (const sku of ['tea', 'milk', 'salt'])
           void tx.query('insert into items(sku) values ($1)', [sku]).catch(() => {})
         throw new Error('own')
       },
     })
     await expect(failing).rejects.toThrow('own')
+    // Nobody hears of it, and the process goes on: watchProcess.
+    void leaked?.query('select 1')
     await isWhole(pool, 1)
     expect((await world.committed()).items).toEqual([])
   }
