@@ -15,6 +15,18 @@ const inVirtualTime: Subject<StoreUnderTest> = {
 
 describe('memory, in virtual time', () => register(idempotencyStoreSuite, inVirtualTime, { describe, it }))
 
+describe('Redis, opened for each case', () => {
+  const cases = idempotencyStoreSuite.cases.filter(({ needs = [] }) => needs.includes('close'))
+  const subject: Subject<StoreUnderTest> = {
+    has: [...abilities['Redis, ioredis']!, 'close'],
+    async make() {
+      const opened = await stores['Redis, ioredis']!()
+      return { store: opened.store, dispose: async () => opened[Symbol.asyncDispose]() }
+    },
+  }
+  register({ ...idempotencyStoreSuite, cases }, subject, { describe, it })
+})
+
 describe.each(Object.keys(stores))('%s', (name) => {
   let opened: OpenStore
   beforeAll(async () => {

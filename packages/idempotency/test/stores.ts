@@ -4,7 +4,7 @@ import { Cluster, Redis } from 'ioredis'
 import pg from 'pg'
 import { createClient, createCluster } from 'redis'
 import { afterAll, inject } from 'vitest'
-import { memoryStore, type Claim, type Fingerprint, type IdempotencyStore } from '@keelson/idempotency'
+import { memoryStore, type Claim, type IdempotencyStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import { redisStore } from '@keelson/idempotency/redis'
 import { migrate } from '@keelson/kernel/postgres'
@@ -88,11 +88,6 @@ afterAll(async () => (await cluster)?.stop())
 
 export const bytes = (...values: number[]): Uint8Array => new Uint8Array(values)
 export const someRef = (): Uint8Array => new Uint8Array(randomBytes(16))
-export const print = (byte: number, alg: Fingerprint['alg'] = 'json'): Fingerprint => ({
-  alg,
-  digest: new Uint8Array(32).fill(byte),
-})
-
 /** A claim of a new caller. */
 export function claim(more: Partial<Claim> = {}): Claim {
   return {
