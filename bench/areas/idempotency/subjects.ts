@@ -1,7 +1,7 @@
 /** Libraries that make a call idempotent on Redis, each set up as its documentation says, and a call for all of them. */
 import { IdempotencyConfig, makeIdempotent } from '@aws-lambda-powertools/idempotency'
 import { CachePersistenceLayer } from '@aws-lambda-powertools/idempotency/cache'
-import { createIdempotency, unwrap } from '@keelson/idempotency'
+import { createIdempotency, unwrap, type IdempotencyStore } from '@keelson/idempotency'
 import { redisStore } from '@keelson/idempotency/redis'
 import { Idempotency } from '@node-idempotency/core'
 import { RedisStorageAdapter } from '@node-idempotency/storage-adapter-redis'
@@ -27,21 +27,43 @@ export interface Subject {
   open(redisUrl: string, prefix: string): Promise<OpenSubject>
 }
 
-const keelson: Subject = {
-  name: 'keelson run()',
+/** Ours, over both clients. */
+const keelsonOnIoredis: Subject = {
+  name: 'keelson run(), ioredis',
   async open(redisUrl, prefix) {
     const client = new Redis(redisUrl)
-    // A machine under load is no reason to give up a call.
-    const idempotency = createIdempotency({ store: redisStore(client, { prefix }), storeTimeout: '5s' })
-    return {
-      call: async (key, input) =>
-        unwrap(await idempotency.run({ scope: 'public', op: 'pay', key, input }, async () => ANSWER)),
-      async close() {
-        await idempotency.close()
-        client.disconnect()
-      },
-    }
+    return openKeelson(redisStore(client, { prefix }), () => client.disconnect())
   },
+}
+
+const keelsonOnNodeRedis: Subject = {
+  name: 'keelson run(), node-redis',
+  async open(redisUrl, prefix) {
+    const client = await openNodeRedis(redisUrl)
+    return openKeelson(redisStore(client as never, { prefix }), () => client.destroy())
+  },
+}
+
+function openKeelson(store: IdempotencyStore, disconnect: () => void): OpenSubject {
+  // A machine under load is no reason to give up a call.
+  const idempotency = createIdempotency({ store, storeTimeout: '5s' })
+  return {
+    call: async (key, input) =>
+      unwrap(await idempotency.run({ scope: 'public', op: 'pay', key, input }, async () => ANSWER)),
+    async close() {
+      await idempotency.close()
+      disconnect()
+    },
+  }
+}
+
+type NodeRedis = ConstructorParameters<typeof CachePersistenceLayer>[0]['client'] & { destroy(): void }
+
+async function openNodeRedis(url: string): Promise<NodeRedis> {
+  const client = createClient({ url })
+  client.on('error', () => {})
+  await client.connect()
+  return client as unknown as NodeRedis
 }
 
 const nodeIdempotency: Subject = {
@@ -66,11 +88,9 @@ const nodeIdempotency: Subject = {
 const powertools: Subject = {
   name: '@aws-lambda-powertools',
   async open(redisUrl, prefix) {
-    const client = createClient({ url: redisUrl })
-    client.on('error', () => {})
-    await client.connect()
+    const client = await openNodeRedis(redisUrl)
     const handler = makeIdempotent(async (_event: { key: string; body: Body }, _context: object) => ANSWER, {
-      persistenceStore: new CachePersistenceLayer({ client: client as never }),
+      persistenceStore: new CachePersistenceLayer({ client }),
       // No payloadValidationJmesPath: over a cache, 2.35.0 keeps no hash with the answer, and every replay is refused.
       config: new IdempotencyConfig({ eventKeyJmesPath: 'key' }),
       keyPrefix: prefix,
@@ -91,4 +111,4 @@ const LAMBDA_CONTEXT = {
   getRemainingTimeInMillis: () => 15_000,
 }
 
-export const subjects: readonly Subject[] = [keelson, nodeIdempotency, powertools]
+export const subjects: readonly Subject[] = [keelsonOnIoredis, keelsonOnNodeRedis, nodeIdempotency, powertools]
