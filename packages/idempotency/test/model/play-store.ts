@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
-import { afterAll, expect } from 'vitest'
+import { afterAll, expect, vi } from 'vitest'
 import type { Begin, Claim, Fingerprint, Own, RecordView } from '@keelson/idempotency'
 import { isStoreFailure } from '@keelson/kernel'
 import { createStoreModel, type StoreModel } from './store-model.ts'
@@ -8,7 +8,10 @@ import { REFS, UNIT_MS, type By, type StoreStep } from './store-steps.ts'
 import { timedStores, type TimedStore } from './timed-stores.ts'
 import { createWitness, type Witness } from './witness.ts'
 
-const RUNS = process.env['LONG'] === '1' ? 1_000 : 100
+const LONG = process.env['LONG'] === '1'
+/** A failure is told before the runner's own limit, with what it has shrunk to by then. */
+const PARAMETERS = LONG ? { numRuns: 1_000 } : { numRuns: 100, interruptAfterTimeLimit: 40_000 }
+if (LONG) vi.setConfig({ testTimeout: 900_000 })
 
 /** The wall clock of this process, which no server may go by. */
 const wallClock = Date.now
@@ -211,6 +214,6 @@ export async function behavesAsModel(name: keyof typeof timedStores, steps: fc.A
   await using opened = await timedStores[name]!()
   await fc.assert(
     fc.asyncProperty(steps, (script) => play(opened, script)),
-    { numRuns: RUNS },
+    PARAMETERS,
   )
 }

@@ -97,4 +97,4 @@ const step: fc.Arbitrary<StoreStep> = fc.oneof(
   { weight: 1, arbitrary: of('jump', { wallMs: fc.integer({ min: -1e9, max: 1e9 }) }) },
 )
 
-export const storeSteps: fc.Arbitrary<StoreStep[]> = fc.array(step, { minLength: 4, maxLength: 28, size: 'max' })
+export const storeSteps: fc.Arbitrary<StoreStep[]> = fc.array(step, { minLength: 4, maxLength: 20, size: 'max' })

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { isKeelsonError, type Effect, type Tx } from '../../src/index.ts'
 import { transact, unit, type DatabaseLike } from '../../src/postgres/index.ts'
 import { predict, RETRIES, works, type EffectKind, type Work } from './unit-work.ts'
 
-const RUNS = process.env['LONG'] === '1' ? 1_000 : 100
+const LONG = process.env['LONG'] === '1'
+/** A failure is told before the runner's own limit, with what it has shrunk to by then. */
+const PARAMETERS = LONG ? { numRuns: 1_000 } : { numRuns: 100, interruptAfterTimeLimit: 40_000 }
+if (LONG) vi.setConfig({ testTimeout: 900_000 })
 
 /** What a database lets the model see and do; `items` and `effects` are the tables of world.ts. */
 export interface Stage {
@@ -25,7 +28,7 @@ let rounds = 0
 export async function unitsAreWhole(stage: Stage): Promise<void> {
   await fc.assert(
     fc.asyncProperty(works, (round) => play(stage, round)),
-    { numRuns: RUNS },
+    PARAMETERS,
   )
 }
 
