@@ -6,7 +6,7 @@ export const UNIT_MS = 1_000_000
 export const REFS = 2
 
 /** A command goes through; is sent twice; is done, its reply lost, and sent again; or is refused, and sent again. */
-export type Mishap = 'none' | 'twice' | 'lose reply' | 'refuse'
+type Mishap = 'none' | 'twice' | 'lose reply' | 'refuse'
 
 /** Who acts: the so-many-th last claim of the ref. Its nonce and its fence may be of two claims, which is nobody. */
 export interface By {

@@ -5,7 +5,7 @@ import type { Fault } from '../../src/testing/index.ts'
  * What a work does with its transaction. 'swallow': a statement fails, and nobody is told; 'undo': one fails behind a
  * savepoint; 'forget': a statement that nobody awaits; 'conflict': 40001, in the first so many attempts.
  */
-export type Act =
+type Act =
   | { readonly kind: 'insert' | 'fail' | 'swallow' | 'undo' | 'pause' }
   | { readonly kind: 'forget'; readonly fails: boolean }
   | { readonly kind: 'conflict'; readonly times: number }
