@@ -6,6 +6,9 @@ import { asReply } from './replies.ts'
 /** Where a remembered refusal takes the business rows back to. */
 const SAVEPOINT = 'keelson_work'
 
+/** One for all: it captures a stack, which costs more than the rest of an end. */
+const ENDED = new DOMException('the transaction has ended', 'AbortError')
+
 /**
  * A write without an idempotency key: rows and effects in one commit. A refusal (4xx) takes the rows back and commits
  * its effects, so that it can be audited; see `endOf` for what leaves nothing.
@@ -40,6 +43,6 @@ export async function unguardedWrite(
     await runAfterCommit(effects, ctx, { logger: o.logger, clock: o.clock })
     return response
   } finally {
-    ended.abort()
+    ended.abort(ENDED)
   }
 }

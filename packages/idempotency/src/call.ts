@@ -1,4 +1,4 @@
-import { checkOptions, context, opt, type Codec, type Duration } from '@keelson/kernel'
+import { checkOptions, context, opt, type Codec, type Duration, type Resolved } from '@keelson/kernel'
 import { IdempotencyError, optionFailure } from './error.ts'
 import { checkFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.ts'
 import { LEASE_LIMITS, RETAIN_LIMITS, WAIT_LIMITS, type CheckedOptions, type Guarantee } from './options.ts'
@@ -76,11 +76,15 @@ const SPEC = {
   ),
 }
 
-/** A call's options, without what names the call. */
-function optionsOf(call: TransactionCall & RunCall<unknown>): object {
+/** A call's options, without what names the call. Most calls have none. */
+function readOptions(call: TransactionCall & RunCall<unknown>): Resolved<typeof SPEC> {
   const { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes } = call
-  return { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes }
+  const given = { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes }
+  const isEmpty = Object.values(given).every((value) => value === undefined)
+  return isEmpty ? NO_OPTIONS : checkOptions('call', given, SPEC, optionFailure)
 }
+
+const NO_OPTIONS = checkOptions('call', {}, SPEC)
 
 /**
  * Reads a call once.
@@ -99,7 +103,7 @@ export function checkCall(
     throw new IdempotencyError('INPUT_INVALID', 'give "input" or "fingerprint", not both')
   }
   if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, 128)
-  const o = checkOptions('call', optionsOf(call), SPEC, optionFailure)
+  const o = readOptions(call)
   const subject = call.subject ?? context.get()?.principal?.id
   return {
     ref: digestRef(call),

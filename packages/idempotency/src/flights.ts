@@ -26,8 +26,10 @@ export interface Flights<T> {
 
 interface Flight<T> {
   readonly fingerprint: Fingerprint | undefined
-  readonly claimed: Promise<boolean>
-  readonly ended: Promise<Outcome<T> | undefined>
+  isClaimed: boolean
+  /** Made for the first who waits: most flights have nobody. */
+  claimed: PromiseWithResolvers<boolean> | undefined
+  ended: PromiseWithResolvers<Outcome<T> | undefined> | undefined
   waiters: number
 }
 
@@ -39,15 +41,17 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
   let waiting = 0
 
   function start(key: string, fingerprint: Fingerprint | undefined): Lead<T> {
-    const claimed = Promise.withResolvers<boolean>()
-    const ended = Promise.withResolvers<Outcome<T> | undefined>()
-    flights.set(key, { fingerprint, claimed: claimed.promise, ended: ended.promise, waiters: 0 })
+    const flight: Flight<T> = { fingerprint, isClaimed: false, claimed: undefined, ended: undefined, waiters: 0 }
+    flights.set(key, flight)
     return {
-      claimed: () => claimed.resolve(true),
+      claimed() {
+        flight.isClaimed = true
+        flight.claimed?.resolve(true)
+      },
       end(outcome) {
         flights.delete(key)
-        claimed.resolve(outcome?.ok === true)
-        ended.resolve(outcome)
+        flight.claimed?.resolve(outcome?.ok === true)
+        flight.ended?.resolve(outcome)
       },
     }
   }
@@ -91,11 +95,14 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
         }
         if (differs(flight.fingerprint, fingerprint)) {
           // The leader itself may be the one with the wrong payload: only a claim tells.
-          const claimed = await wait(flight, flight.claimed, leftMs, signal)
+          flight.claimed ??= Promise.withResolvers()
+          if (flight.isClaimed) flight.claimed.resolve(true)
+          const claimed = await wait(flight, flight.claimed.promise, leftMs, signal)
           if (claimed === true) return { outcome: refused('KEY_REUSED') }
           if (claimed !== false) return { outcome: claimed }
         } else {
-          const outcome = await wait(flight, flight.ended, leftMs, signal)
+          flight.ended ??= Promise.withResolvers()
+          const outcome = await wait(flight, flight.ended.promise, leftMs, signal)
           if (outcome !== undefined) return { outcome: outcome.ok ? joined(outcome) : outcome }
         }
       }

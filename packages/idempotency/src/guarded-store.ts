@@ -42,7 +42,8 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
     (signal: AbortSignal): Promise<T> =>
       repeated(ask, signal, o)
   // Whoever creates the instance has no request's deadline: what must still be said of a run has none either.
-  const outside = context.bind(<T>(fn: () => Promise<T>) => fn())
+  const detached = context.bind(<T>(fn: () => Promise<T>) => fn())
+  const outside = <T>(fn: () => Promise<T>): Promise<T> => (context.remaining() === Infinity ? fn() : detached(fn))
 
   async function timed<T>(
     call: string,

@@ -1,5 +1,5 @@
 import { checkOptions, KernelError, opt, systemClock, type Clock } from '@keelson/kernel'
-import { decideBegin } from './decide-begin.ts'
+import { decideBegin, type Decision, type StoredRecord } from './decide-begin.ts'
 import { optionFailure } from './error.ts'
 import { createExpiryHeap } from './expiry-heap.ts'
 import type { Fingerprint } from './fingerprint.ts'
@@ -24,7 +24,8 @@ interface MemoryRecord {
   leaseEndsMs: number
   expiresMs: number
   beganMs: number
-  answer: Uint8Array | undefined
+  /** Bytes as text, one a character, as the others: it costs the collector less, and is a copy. */
+  answer: string | undefined
   checkpoint: Uint8Array | undefined
   trace: Trace | undefined
   op: string | undefined
@@ -123,10 +124,7 @@ export function memoryStore(
     async begin(ref, claim) {
       const key = text(ref)
       const held = live(key)
-      const decided = decideBegin(
-        held === undefined ? undefined : { ...describe(held, clock.monotonic()), expired: false },
-        { ...claim, operationId: operationIdOf(claim.nonce) },
-      )
+      const decided = held === undefined ? FIRST : decide(held, claim, clock.monotonic())
       switch (decided.kind) {
         case 'mine': {
           renew(held!, claim.leaseMs)
@@ -151,7 +149,7 @@ export function memoryStore(
       else if (as.kind === 'lapse') record.leaseEndsMs = clock.monotonic()
       else {
         record.state = as.kind
-        record.answer = as.kind === 'done' ? new Uint8Array(as.bytes) : undefined
+        record.answer = as.kind === 'done' ? text(as.bytes) : undefined
         record.checkpoint = undefined
         record.expiresMs = clock.monotonic() + retainMs
         // Its entry may come later than that.
@@ -195,7 +193,7 @@ export function memoryStore(
       if (typeof how === 'string') records.delete(key)
       else {
         record.state = 'done'
-        record.answer = new Uint8Array(how.bytes)
+        record.answer = text(how.bytes)
         record.checkpoint = undefined
         record.fence = ++lastFence // a late settle of the old owner changes nothing
       }
@@ -234,21 +232,31 @@ export function memoryStore(
   }
 }
 
-function describe(record: MemoryRecord, nowMs: number) {
-  return {
-    state: record.state,
-    ...(record.alg === undefined ? {} : { fingerprint: { alg: record.alg, digest: bytes(record.digest) } }),
+const FIRST: Decision = decideBegin(undefined, { onLapsed: 'take' })
+
+function decide(record: MemoryRecord, claim: Claim, nowMs: number): Decision {
+  const { state, alg, attempt, leaseEndsMs, answer, trace } = record
+  const held: StoredRecord = {
+    state,
+    ...(alg === undefined ? {} : { fingerprint: { alg, digest: bytes(record.digest) } }),
     operationId: operationIdOf(bytes(record.nonce)),
-    attempt: record.attempt,
-    leaseLeftMs: Math.max(0, record.leaseEndsMs - nowMs),
-    // A copy: whoever is answered must not change what is stored.
-    ...(record.answer === undefined ? {} : { answer: new Uint8Array(record.answer) }),
-    ...(record.trace === undefined ? {} : { trace: record.trace }),
+    attempt,
+    expired: false,
+    leaseLeftMs: Math.max(0, leaseEndsMs - nowMs),
+    ...(answer === undefined ? {} : { answer: bytes(answer) }),
+    ...(trace === undefined ? {} : { trace }),
   }
+  return decideBegin(held, { ...claim, operationId: operationIdOf(claim.nonce) })
 }
 
 function yours({ fence, attempt, checkpoint }: MemoryRecord) {
-  return { kind: 'yours', fence, attempt, ...(checkpoint === undefined ? {} : { checkpoint }) } as const
+  // A copy: whoever is answered must not change what is stored.
+  return {
+    kind: 'yours',
+    fence,
+    attempt,
+    ...(checkpoint === undefined ? {} : { checkpoint: new Uint8Array(checkpoint) }),
+  } as const
 }
 
 function full(maxRecords: number): KernelError {

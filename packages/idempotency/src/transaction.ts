@@ -42,6 +42,9 @@ interface Ran {
   readonly effects: readonly Effect[]
 }
 
+/** One for all: it captures a stack, which costs more than the rest of an end. */
+const ENDED = new DOMException('the transaction has ended', 'AbortError')
+
 /** Duplicates of this process join; the one that leads asks the store. */
 export function createTransaction(
   claiming: Claiming,
@@ -88,7 +91,7 @@ export function createTransaction(
       }
       throw error
     } finally {
-      ended.abort()
+      ended.abort(ENDED)
     }
   }
 

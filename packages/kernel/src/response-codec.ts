@@ -21,8 +21,7 @@ function encode(response: StoredResponse): Uint8Array {
   const { status, headers, body } = response
   let total = 5 + body.length
   for (const [name, value] of headers) total += 6 + Buffer.byteLength(name) + Buffer.byteLength(value)
-  // Not from the pool: it is kept for long, and would keep the whole of that.
-  const bytes = Buffer.allocUnsafeSlow(total)
+  const bytes = Buffer.allocUnsafe(total)
   bytes[0] = VERSION
   bytes.writeUInt16BE(status, 1)
   let at = bytes.writeUInt16BE(headers.length, 3)

@@ -1,4 +1,6 @@
 const MAX_BYTES = 128
+/** Of one UTF-16 unit in UTF-8. */
+const MAX_UNIT_BYTES = 3
 const encoder = new TextEncoder()
 
 /**
@@ -7,7 +9,8 @@ const encoder = new TextEncoder()
  */
 export function isScope(value: unknown): value is string {
   if (typeof value !== 'string' || value.length === 0 || value.length > MAX_BYTES) return false
-  return isPlainText(value) && encoder.encode(value).length <= MAX_BYTES
+  if (!isPlainText(value)) return false
+  return value.length * MAX_UNIT_BYTES <= MAX_BYTES || encoder.encode(value).length <= MAX_BYTES
 }
 
 /** True for text without control characters and lone surrogates: it can stand in a key, a log line and UTF-8. */

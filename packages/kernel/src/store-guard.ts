@@ -158,58 +158,57 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
   }
 
   /** One call with its deadline; success and failure are noted. */
-  async function limited<T>(
+  function limited<T>(
     fn: (signal: AbortSignal) => Promise<T>,
     { limitMs, late, ownDeadline, ended }: Attempt<T>,
   ): Promise<T> {
     const successesAtStart = successes
     const controller = new AbortController()
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    let told = false
     pending++
     const answer = call(fn, controller.signal)
-    let timer: { cancel(): void } | undefined
-    let told = false
-    const expired = new Promise<never>((_, reject) => {
-      timer = clock.timer(() => {
-        // From here on an answer is late: `fn` may answer as soon as it hears of the abort.
-        told = true
-        counts.timeouts++
-        ended('timeout')
-        const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
-        if (!ownDeadline) failed(error, successesAtStart)
-        controller.abort(error)
-        reject(error)
-      }, limitMs)
-    })
-    void answer.then(
+    const timer = clock.timer(() => {
+      // From here on an answer is late: `fn` may answer as soon as it hears of the abort.
+      told = true
+      counts.timeouts++
+      ended('timeout')
+      const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
+      if (!ownDeadline) failed(error, successesAtStart)
+      controller.abort(error)
+      reject(error)
+    }, limitMs)
+    answer.then(
       (value) => {
         pending--
         succeeded()
-        if (!told) ended('ok')
-        else if (late !== undefined) attempt('late', () => late(value))
+        if (told) return late === undefined ? undefined : attempt('late', () => late(value))
+        timer.cancel()
+        ended('ok')
+        resolve(value)
       },
       (error: unknown) => {
         pending--
         if (told) return
+        timer.cancel()
         const isFailure = isStoreFailure(error)
         ended(isFailure ? 'failed' : 'error')
         if (isFailure) failed(error, successesAtStart)
         // A driver's other error is the store's own answer, so it lives; an error of ours says nothing of it.
         else if (!isKeelsonError(error)) succeeded()
+        reject(error as Error)
       },
     )
-    try {
-      return await Promise.race([answer, expired])
-    } finally {
-      timer?.cancel()
-    }
+    return promise
   }
 
-  async function guarded<T>(
+  /** Throws its refusals: {@link traced} makes rejections of them. */
+  function guarded<T>(
     fn: (signal: AbortSignal) => Promise<T>,
     o: { timeout?: Duration; late?: (value: T) => void },
     ended: Ended,
   ): Promise<T> {
-    const own = o.timeout === undefined ? timeout : checkOptions('call', o, CALL_SPEC).timeout!
+    const own = timeoutOf(o) ?? timeout
     const leftMs = context.remaining(clock)
     const run = (): Promise<T> =>
       limited(fn, { limitMs: Math.min(own, leftMs), late: o.late, ownDeadline: leftMs < own, ended })
@@ -223,11 +222,7 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
     if (!mayProbe) throw refuse('open', Math.max(LEAST_RETRY_MS, waitMs), ended)
     probing = true
     nextProbeMs = clock.monotonic() + probeEvery
-    try {
-      return await run()
-    } finally {
-      probing = false
-    }
+    return run().finally(() => (probing = false))
   }
 
   return {
@@ -266,6 +261,13 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
 }
 
 const CALL_SPEC = { timeout: opt.duration(undefined, { min: 1 }), late: opt.fn() }
+
+/** In ms. Numbers, as our own stores give them, are read on the spot. */
+function timeoutOf(o: { timeout?: Duration; late?: unknown }): number | undefined {
+  const { timeout } = o
+  if (timeout === undefined || (typeof timeout === 'number' && timeout >= 1 && timeout < Infinity)) return timeout
+  return checkOptions('call', o, CALL_SPEC).timeout
+}
 
 /** `fn` may throw before its promise exists. */
 async function call<T>(fn: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {

@@ -24,4 +24,9 @@ export interface Database extends Tx {
 export interface Statement {
   readonly text: string
   readonly values?: readonly unknown[]
+  /**
+   * For a text that is a constant of the code: where the driver can (pg), each connection parses it once under this
+   * name, at most 63 bytes, and then only executes it. One text a name: {@link prepared} makes it. Default: not kept.
+   */
+  readonly name?: string
 }

@@ -1,5 +1,5 @@
 import type { QueryResult, Statement, Tx } from '@keelson/kernel'
-import type { KnownDatabase } from '@keelson/kernel/postgres'
+import { prepared, type KnownDatabase } from '@keelson/kernel/postgres'
 import { decideBegin } from '../decide-begin.ts'
 import type { Fingerprint } from '../fingerprint.ts'
 import type { RefDigest } from '../ref.ts'
@@ -45,8 +45,8 @@ export function createRowClaiming(target: KnownDatabase, schema: string): RowCla
 
   function steps(ref: RefDigest, claim: RowClaim, attempt: number, after: readonly Statement[]): Statement[] {
     const row = rowOf(ref, claim)
-    const take = attempt === 0 ? { text: sql.claim, values: row } : { text: sql.takeOver, values: [...row, attempt] }
-    return [...underLockTimeout(target.kind, claim.lockMs, [take]), ...after, { text: sql.read, values: [ref] }]
+    const take = attempt === 0 ? prepared(sql.claim, row) : prepared(sql.takeOver, [...row, attempt])
+    return [...underLockTimeout(target.kind, claim.lockMs, [take]), ...after, prepared(sql.read, [ref])]
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Statement } from '@keelson/kernel'
+import { prepared } from '@keelson/kernel/postgres'
 
 /** Our own limit, and back to what the session had: a pool may set one for its statements. */
 const TAKE =
@@ -14,7 +15,7 @@ export function underLockTimeout(
   if (kind === 'pglite') return [...statements]
   // 0 would wait for ever.
   const values = [String(Math.max(1, Math.round(limitMs)))]
-  return [{ text: TAKE, values }, ...statements, { text: GIVE_BACK }]
+  return [prepared(TAKE, values), ...statements, prepared(GIVE_BACK)]
 }
 
 /** 55P03 lock_not_available; 57014 query_canceled, where the session's statement_timeout is shorter. */

@@ -1,5 +1,5 @@
 import { KernelError, type QueryResult, type Statement } from '@keelson/kernel'
-import { unit, type KnownDatabase } from '@keelson/kernel/postgres'
+import { prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
 import { operationIdOf } from '../nonce.ts'
 import type { Begin, Limit, RecordView, TransactionalStore } from '../store.ts'
 import type { RowClaim, RowClaiming } from './claiming.ts'
@@ -72,7 +72,7 @@ export function createRecords(
             const found = await claiming.read(tx, opened, ref, row)
             if (found.kind !== 'yours') return { end: 'rollback', value: found }
             const { fence, attempt, checkpoint } = found.record
-            const renewal = { text: sql.touch, values: [ref, claim.nonce, String(fence), claim.leaseMs, null] }
+            const renewal = prepared(sql.touch, [ref, claim.nonce, String(fence), claim.leaseMs, null])
             return {
               end: 'commit',
               statements: found.repeated ? [renewal] : [],
@@ -91,9 +91,9 @@ export function createRecords(
       const owner = [ref, own.nonce, String(own.fence)]
       const end: Statement =
         as.kind === 'release' || as.kind === 'lapse'
-          ? { text: sql[as.kind], values: owner }
-          : { text: sql.end, values: [...owner, as.kind, as.kind === 'done' ? as.bytes : null, retainMs] }
-      const open = [...underLockTimeout(target.kind, lockMs, [end]), { text: sql.ownEnd, values: owner }]
+          ? prepared(sql[as.kind], owner)
+          : prepared(sql.end, [...owner, as.kind, as.kind === 'done' ? as.bytes : null, retainMs])
+      const open = [...underLockTimeout(target.kind, lockMs, [end]), prepared(sql.ownEnd, owner)]
       try {
         return await unit<'ok' | 'lost'>(target, {
           ...o,
@@ -111,12 +111,12 @@ export function createRecords(
 
     async touch(ref, own, leaseMs, checkpoint, limit) {
       const values = [ref, own.nonce, String(own.fence), leaseMs, checkpoint ?? null]
-      const { rows } = await ask({ text: sql.touch, values }, limit)
+      const { rows } = await ask(prepared(sql.touch, values), limit)
       return rows.length > 0 ? 'ok' : 'lost'
     },
 
     async peek(ref, limit) {
-      const { rows } = await ask({ text: sql.peek, values: [ref] }, limit)
+      const { rows } = await ask(prepared(sql.peek, [ref]), limit)
       const row = rows[0] as PeekRow | undefined
       if (row === undefined) return null
       return {

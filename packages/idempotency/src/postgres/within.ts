@@ -1,5 +1,5 @@
 import { isKeelsonError, type Tx } from '@keelson/kernel'
-import { unit, type KnownDatabase, type UnitEnd } from '@keelson/kernel/postgres'
+import { prepared, unit, type KnownDatabase, type UnitEnd } from '@keelson/kernel/postgres'
 import type { RefDigest } from '../ref.ts'
 import type { TransactionalStore, TransactionClaim, TransactionEnd, WithinResult } from '../store.ts'
 import type { RowClaim, RowClaiming } from './claiming.ts'
@@ -8,7 +8,7 @@ import { settleSql } from './settle.sql.ts'
 
 /** Where a 4xx takes the business rows back to. It comes after the claim, which must survive that. */
 const SAVEPOINT = 'keelson_work'
-const AFTER_CLAIM = [{ text: `savepoint ${SAVEPOINT}` }]
+const AFTER_CLAIM = [prepared(`savepoint ${SAVEPOINT}`)]
 /** A row lock has no lease to read: what a busy caller is told. */
 const BUSY_MS = 1_000
 /** The least time in which a caller whose COMMIT was not answered waits for that transaction's end. */
@@ -73,9 +73,9 @@ export function createWithin(
     return {
       end: 'commit',
       statements: [
-        ...(end.end === 'remember' ? [{ text: `rollback to savepoint ${SAVEPOINT}` }] : []),
+        ...(end.end === 'remember' ? [prepared(`rollback to savepoint ${SAVEPOINT}`)] : []),
         ...end.statements,
-        { text: settle, values: answer },
+        prepared(settle, answer),
       ],
       value: { kind: 'ran', value: end.value, stored, attempt: attempts },
     }

@@ -6,6 +6,10 @@ import { notBindable, statementError } from './statement-error.ts'
 interface Connection {
   readonly stream: { cork?(): void; uncork?(): void }
   sync(): void
+  /** Forgets a prepared statement, whether the server knows it or not. */
+  close(message: { type: 'S'; name: string }): void
+  /** pg's own list of names on their way. */
+  readonly submittedNamedStatements?: Record<string, string>
 }
 
 /** What of pg's Query a batch drives; pg calls the same methods on its own. */
@@ -14,6 +18,9 @@ interface PgQuery {
   readonly _results: QueryResult
   callback?: Settle
   binary?: boolean
+  name?: string
+  queryMode?: 'extended'
+  hasBeenParsed(connection: Connection): unknown
   prepare(connection: Connection): void
   handleRowDescription(message: unknown): void
   handleDataRow(message: unknown): void
@@ -21,8 +28,7 @@ interface PgQuery {
   handleError(error: Error, connection: Connection): void
 }
 
-type QueryConfig = { text: string; values: readonly unknown[]; queryMode: 'extended' }
-type QueryClass = new (config: QueryConfig) => PgQuery
+type QueryClass = new (text: string, values: readonly unknown[]) => PgQuery
 type Settle = (error: Error | null | undefined) => void
 type BatchClass = new (queries: readonly PgQuery[], statements: readonly Statement[], settle: Settle) => object
 
@@ -35,7 +41,14 @@ interface BatchClient extends PgClientLike {
 function queryClass(client: PgClientLike): QueryClass | undefined {
   const found = (client as { constructor?: { Query?: unknown } }).constructor?.Query
   if (typeof found !== 'function' || !('_types' in client)) return undefined
-  const wanted = ['prepare', 'handleRowDescription', 'handleDataRow', 'handleCommandComplete', 'handleError']
+  const wanted = [
+    'hasBeenParsed',
+    'prepare',
+    'handleRowDescription',
+    'handleDataRow',
+    'handleCommandComplete',
+    'handleError',
+  ]
   const complete = wanted.every((method) => typeof (found.prototype as Record<string, unknown>)[method] === 'function')
   return complete ? (found as QueryClass) : undefined
 }
@@ -51,12 +64,22 @@ export function canBatch(client: PgClientLike): boolean {
  *
  * pg has no public call for it (`Promise.all` over `client.query` is one trip each), so each statement is one of pg's
  * own queries that writes its Parse, Bind, Describe and Execute to a connection whose `sync` is silenced.
+ *
+ * With `byName`, statements with a name are parsed once a connection. An error 26000 then says that the server behind
+ * the connection is another one: a pooler without prepared statements.
  */
-export function sendBatch(client: PgClientLike, statements: readonly Statement[]): Promise<QueryResult[]> {
+export function sendBatch(
+  client: PgClientLike,
+  statements: readonly Statement[],
+  o: { readonly byName: boolean },
+): Promise<QueryResult[]> {
   const Query = queryClass(client)!
   const { _types, binary } = client as BatchClient
   const queries = statements.map((statement) => {
-    const query = new Query({ text: statement.text, values: statement.values ?? [], queryMode: 'extended' })
+    // Given as an object, pg would clone it first.
+    const query = new Query(statement.text, statement.values ?? [])
+    query.queryMode = 'extended'
+    if (o.byName && statement.name !== undefined) query.name = statement.name
     query._result._types = _types
     if (binary === true) query.binary = true
     return query
@@ -86,9 +109,10 @@ function defineBatch(Query: QueryClass): BatchClass {
     readonly #statements: readonly Statement[]
     #current = 0
     #unsent: Error | undefined
+    #parsed: Set<string> | undefined
 
     constructor(queries: readonly PgQuery[], statements: readonly Statement[], settle: Settle) {
-      super({ text: `batch of ${queries.length}`, values: [], queryMode: 'extended' })
+      super(`batch of ${queries.length}`, [])
       this.#queries = queries
       this.#statements = statements
       // Under this name pg's query_timeout finds and wraps it.
@@ -97,14 +121,23 @@ function defineBatch(Query: QueryClass): BatchClass {
 
     submit(connection: Connection): null {
       const silenced = Object.create(connection, { sync: { value: () => {} } }) as Connection
+      const parsed = (this.#parsed = parsedOn(connection))
       connection.stream.cork?.()
       try {
         for (const [index, query] of this.#queries.entries()) {
+          const { name } = query
+          if (name !== undefined) {
+            const isParsed = parsed.has(name)
+            query.hasBeenParsed = () => isParsed
+            // A batch that failed may have left it there.
+            if (!isParsed) connection.close({ type: 'S', name })
+          }
           // A value that cannot be bound is reported here; what follows it must not be sent.
           query.callback = (error) => {
             if (error != null) this.#unsent = notBindable(this.#statements[index]!, error)
           }
           query.prepare(silenced)
+          if (name !== undefined) delete connection.submittedNamedStatements?.[name]
           if (this.#unsent !== undefined) break
         }
       } finally {
@@ -123,7 +156,9 @@ function defineBatch(Query: QueryClass): BatchClass {
     }
 
     override handleCommandComplete(message: unknown, connection: Connection): void {
-      this.#queries[this.#current++]?.handleCommandComplete(message, connection)
+      const query = this.#queries[this.#current++]
+      if (query?.name !== undefined) this.#parsed?.add(query.name)
+      query?.handleCommandComplete(message, connection)
     }
 
     handleEmptyQuery(): void {
@@ -139,6 +174,15 @@ function defineBatch(Query: QueryClass): BatchClass {
       this.callback?.(this.#unsent ?? rowFailure(this.#queries))
     }
   }
+}
+
+/** The names that a connection's server knows. pg's own list is of the names that pg's own queries have sent. */
+const parsedNames = new WeakMap<Connection, Set<string>>()
+
+function parsedOn(connection: Connection): Set<string> {
+  let names = parsedNames.get(connection)
+  if (names === undefined) parsedNames.set(connection, (names = new Set()))
+  return names
 }
 
 /** A row that a type parser could not read is kept by pg's query until its end. Behind a COMMIT it fails nothing. */

@@ -93,7 +93,7 @@ function checkStatements(kind: string, statements: unknown): EffectStatement[] {
     throw new KernelError('EFFECT_INVALID', `effect '${kind}': statements must be an array (got ${show(statements)})`)
   }
   return statements.map((statement: Partial<Statement> | null) => {
-    const { text, values } = statement ?? {}
+    const { text, values, name } = statement ?? {}
     if (typeof text !== 'string' || (values !== undefined && !Array.isArray(values))) {
       throw new KernelError('EFFECT_INVALID', `effect '${kind}': a statement must be { text, values? }`)
     }
@@ -103,7 +103,7 @@ function checkStatements(kind: string, statements: unknown): EffectStatement[] {
         `effect '${kind}': '${text.trim().slice(0, 40)}' would end the unit of work`,
       )
     }
-    return { text, kind, ...(values === undefined ? {} : { values }) }
+    return { text, kind, ...(values === undefined ? {} : { values }), ...(name === undefined ? {} : { name }) }
   })
 }
 

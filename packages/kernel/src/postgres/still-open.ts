@@ -1,14 +1,15 @@
 import { KernelError } from '../kernel-error.ts'
 import type { Statement } from '../tx.ts'
+import { prepared } from './prepared.ts'
 
 /** A mark that lives as long as the transaction: any end of it takes the mark back, also one that hides in an effect,
  *  in a text with several commands or behind `raw`. One expression of a SELECT. */
 export const MARK_OPEN = "set_config('keelson.unit', 'open', true)"
 
 /** Divides by zero unless this is the transaction that the unit began. */
-export const STILL_OPEN: Statement = {
-  text: "select 1 / (coalesce(current_setting('keelson.unit', true), '') = 'open')::int",
-}
+export const STILL_OPEN: Statement = prepared(
+  "select 1 / (coalesce(current_setting('keelson.unit', true), '') = 'open')::int",
+)
 
 /**
  * A unit's last statements with the look at the mark. It comes first, since what follows would stay for itself on a

@@ -5,9 +5,11 @@ import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement } from '../tx.ts'
 import { acquire, answered } from './acquire.ts'
 import { canBatch, sendBatch } from './batch.ts'
+import { knowsNames, learnFrom } from './named.ts'
 import type { PgClientLike, PgPoolLike } from './driver.ts'
 import { isLoss, watchLink, type Link } from './link.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
+import { prepared } from './prepared.ts'
 import { sqlState } from './sql-state.ts'
 import { stallLimit } from './stall.ts'
 import { closing, endedByWork, MARK_OPEN } from './still-open.ts'
@@ -32,7 +34,7 @@ export async function unitOnPool<T>(pool: PgPoolLike, plan: UnitPlan<T>): Promis
     if (isIdle(client)) throw endedByWork(undefined)
 
     tailSent = true
-    await link.answer(fly(client, [...closing(end.statements, open.failure), COMMIT]), plan.stallMs, 'COMMIT')
+    await link.answer(fly(pool, client, [...closing(end.statements, open.failure), COMMIT]), plan.stallMs, 'COMMIT')
     answered(pool)
     link.release()
     return end.value
@@ -63,7 +65,7 @@ async function begin<T>(
     const { client, leftMs } = await acquire(pool, { openMs, acquireMs: plan.acquireMs })
     const link = watchLink(client)
     try {
-      const opened = await link.answer(fly(client, opening), leftMs, 'the opening flight')
+      const opened = await link.answer(fly(pool, client, opening), leftMs, 'the opening flight')
       answered(pool)
       return { client, link, opened: opened.slice(2) }
     } catch (error) {
@@ -78,6 +80,7 @@ async function begin<T>(
   }
 }
 
+// Without a name: whoever reads along sees what becomes of the transaction.
 const COMMIT: Statement = { text: 'COMMIT' }
 
 function beginStatement(isolation: Isolation | undefined): Statement {
@@ -86,15 +89,18 @@ function beginStatement(isolation: Isolation | undefined): Statement {
 
 /** The server ends a session whose process stands still inside the transaction: a late COMMIT then fails. And the mark. */
 function serverStallLimit(stallMs: number): Statement {
-  return {
-    text: `select set_config('idle_in_transaction_session_timeout', $1, true), ${MARK_OPEN}`,
-    values: [String(Math.ceil(stallMs))],
-  }
+  return prepared(`select set_config('idle_in_transaction_session_timeout', $1, true), ${MARK_OPEN}`, [
+    String(Math.ceil(stallMs)),
+  ])
 }
 
 /** The statements in one flight; one by one on clients of unknown shape (native bindings, a proxy). */
-async function fly(client: PgClientLike, statements: readonly Statement[]): Promise<QueryResult[]> {
-  if (canBatch(client)) return sendBatch(client, statements)
+async function fly(pool: PgPoolLike, client: PgClientLike, statements: readonly Statement[]): Promise<QueryResult[]> {
+  if (canBatch(client)) {
+    return sendBatch(client, statements, { byName: knowsNames(pool) }).catch((error: unknown) => {
+      throw learnFrom(error, pool)
+    })
+  }
   const results: QueryResult[] = []
   for (const statement of statements) {
     const result = await client.query(statement.text, statement.values).catch((error: unknown) => {

@@ -4,6 +4,7 @@ import { isKeelsonError } from '../error.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { driverOf, type DatabaseLike } from './driver.ts'
+import { isAboutNames } from './named.ts'
 import { observed } from './observed.ts'
 import { sqlState } from './sql-state.ts'
 import type { Isolation, UnitEnd, UnitPlan } from './unit-plan.ts'
@@ -76,6 +77,8 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
       try {
         return { value: await once(), end }
       } catch (error) {
+        // At most once: the pool goes on without names.
+        if (isAboutNames(error)) continue
         if (restarts >= checked.retries || !isSerializationFailure(error)) throw error
         await systemClock.sleep(5 + Math.random() * 45)
       }
