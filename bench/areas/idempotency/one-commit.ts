@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createIdempotency, reply, unwrap } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
-import { migrate } from '@keelson/kernel/postgres'
+import { migrate, prepared } from '@keelson/kernel/postgres'
 import type { Effect } from '@keelson/kernel'
 import { Redis } from 'ioredis'
 import type { Pool, PoolClient } from 'pg'
@@ -116,7 +116,7 @@ function effectsOf(order: Order): Effect[] {
   const data = JSON.stringify(order)
   const one = (kind: string, text: string, values: readonly unknown[]): Effect => ({
     kind,
-    statements: () => [{ text, values }],
+    statements: () => [prepared(text, values)],
   })
   return [
     one('audit.entry', AUDIT, ['order.create', order.id, data]),

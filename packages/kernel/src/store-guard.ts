@@ -196,7 +196,7 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
         if (isFailure) failed(error, successesAtStart)
         // A driver's other error is the store's own answer, so it lives; an error of ours says nothing of it.
         else if (!isKeelsonError(error)) succeeded()
-        reject(error as Error)
+        reject(error)
       },
     )
     return promise

@@ -1,11 +1,11 @@
 import type { QueryResult, Statement, Tx } from '@keelson/kernel'
-import { prepared, type KnownDatabase } from '@keelson/kernel/postgres'
+import { prepared } from '@keelson/kernel/postgres'
 import { decideBegin } from '../decide-begin.ts'
 import type { Fingerprint } from '../fingerprint.ts'
 import type { RefDigest } from '../ref.ts'
 import type { Held, Trace } from '../store.ts'
 import { claimSql, readSql, takeOverSql } from './claim.sql.ts'
-import { underLockTimeout } from './lock-timeout.ts'
+import { lockLimit } from './lock-timeout.ts'
 import { readRecord, type OwnRecord } from './record.ts'
 
 /** A claim as a row. */
@@ -40,22 +40,20 @@ export interface RowClaiming {
   ): Promise<Held | { kind: 'yours'; record: OwnRecord; repeated: boolean }>
 }
 
-export function createRowClaiming(target: KnownDatabase, schema: string): RowClaiming {
+export function createRowClaiming(schema: string): RowClaiming {
   const sql = { claim: claimSql(schema), read: readSql(schema), takeOver: takeOverSql(schema) }
 
   function steps(ref: RefDigest, claim: RowClaim, attempt: number, after: readonly Statement[]): Statement[] {
     const row = rowOf(ref, claim)
     const take = attempt === 0 ? prepared(sql.claim, row) : prepared(sql.takeOver, [...row, attempt])
-    return [...underLockTimeout(target.kind, claim.lockMs, [take]), ...after, prepared(sql.read, [ref])]
+    return [take, ...after, prepared(sql.read, [ref])]
   }
 
   return {
     opening: (ref, claim, after = []) => steps(ref, claim, 0, after),
 
     async read(tx, opened, ref, claim, after = []) {
-      // The claim stands between the two ends of its lock timeout.
-      const own = target.kind === 'pglite' ? 0 : 1
-      let taken = opened[own]!.rows.length > 0
+      let taken = opened[0]!.rows.length > 0
       for (let current = readRecord(opened.at(-1)!); ;) {
         if (taken && current?.operationId === claim.operationId)
           return { kind: 'yours', record: current, repeated: false }
@@ -66,7 +64,7 @@ export function createRowClaiming(target: KnownDatabase, schema: string): RowCla
         const again = steps(ref, claim, current === undefined ? 0 : decided.attempt, after)
         const answers: QueryResult[] = []
         for (const { text, values } of again) answers.push(await tx.query(text, values))
-        taken = answers[own]!.rows.length > 0
+        taken = answers[0]!.rows.length > 0
         current = readRecord(answers.at(-1)!)
       }
     },
@@ -78,6 +76,7 @@ function rowOf(ref: RefDigest, claim: RowClaim): unknown[] {
   const { alg = null, digest = null } = fingerprint ?? {}
   const traced = trace === undefined || Object.keys(trace).length === 0 ? null : JSON.stringify(trace)
   return [
+    lockLimit(claim.lockMs),
     ref,
     claim.state,
     claim.nonce ?? null,

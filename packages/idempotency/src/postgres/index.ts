@@ -17,7 +17,7 @@ export function postgresStore(
 ): TransactionalStore & { readonly migrations: readonly Migration[]; readonly schema: string } {
   const schema = checkSchema(checkOptions('postgresStore', options, { schema: opt.string('keelson') }).schema)
   const target = database(db)
-  const claiming = createRowClaiming(target, schema)
+  const claiming = createRowClaiming(schema)
   return {
     transactional: true,
     migrations,

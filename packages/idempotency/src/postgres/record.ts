@@ -5,7 +5,8 @@ import type { Trace } from '../store.ts'
 
 /** A row of readSql. */
 interface Row {
-  state: StoredRecord['state']
+  /** Null: there is no record. */
+  state: StoredRecord['state'] | null
   fp_alg: Fingerprint['alg'] | null
   fp: Uint8Array | null
   operation_id: string
@@ -27,7 +28,7 @@ export interface OwnRecord extends StoredRecord {
 /** The record that readSql found. */
 export function readRecord({ rows }: QueryResult): OwnRecord | undefined {
   const row = rows[0] as Row | undefined
-  if (row === undefined) return undefined
+  if (row === undefined || row.state === null) return undefined
   return {
     state: row.state,
     operationId: row.operation_id,

@@ -5,7 +5,7 @@ import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement } from '../tx.ts'
 import { acquire, answered } from './acquire.ts'
 import { canBatch, sendBatch } from './batch.ts'
-import { knowsNames, learnFrom } from './named.ts'
+import { isAboutNames, knowsNames, learnFrom } from './named.ts'
 import type { PgClientLike, PgPoolLike } from './driver.ts'
 import { isLoss, watchLink, type Link } from './link.ts'
 import { openTx, type OpenTx } from './open-tx.ts'
@@ -71,6 +71,7 @@ async function begin<T>(
     } catch (error) {
       if (link.lost === undefined) {
         rollBack(client, link)
+        if (isAboutNames(error)) continue
         throw error
       }
       link.release()
@@ -97,8 +98,10 @@ function serverStallLimit(stallMs: number): Statement {
 /** The statements in one flight; one by one on clients of unknown shape (native bindings, a proxy). */
 async function fly(pool: PgPoolLike, client: PgClientLike, statements: readonly Statement[]): Promise<QueryResult[]> {
   if (canBatch(client)) {
-    return sendBatch(client, statements, { byName: knowsNames(pool) }).catch((error: unknown) => {
-      throw learnFrom(error, pool)
+    const byName = knowsNames(pool)
+    return sendBatch(client, statements, { byName }).catch((error: unknown) => {
+      if (byName) learnFrom(error, pool)
+      throw error
     })
   }
   const results: QueryResult[] = []

@@ -2,6 +2,8 @@ import { systemClock } from '../clock.ts'
 import type { Duration } from '../duration.ts'
 import { isKeelsonError } from '../error.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
+import type { KernelError } from '../kernel-error.ts'
+import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { driverOf, type DatabaseLike } from './driver.ts'
 import { isAboutNames } from './named.ts'
@@ -15,10 +17,10 @@ import { unitOnPool } from './unit-on-pool.ts'
 export interface UnitOptions<T> {
   /** Leave together with BEGIN, in one flight. */
   readonly open: readonly Statement[]
-  /** Called again from the start after 40001 and 40P01. */
+  /** Called again from the start after 40001 and 40P01, and when the server has forgotten prepared statements. */
   work(tx: Tx, opened: readonly QueryResult[]): Promise<UnitEnd<T>>
   readonly isolation?: Isolation
-  /** Restarts after 40001 and 40P01; default 2. */
+  /** At most so many such restarts; default 2. */
   readonly retries?: number
   /** How long the process or one statement may stand still inside the transaction; default 30 s. Then it rolls back. */
   readonly stall?: Duration
@@ -77,13 +79,20 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
       try {
         return { value: await once(), end }
       } catch (error) {
-        // At most once: the pool goes on without names.
-        if (isAboutNames(error)) continue
-        if (restarts >= checked.retries || !isSerializationFailure(error)) throw error
+        if (restarts >= checked.retries || !canRestart(error)) throw isAboutNames(error) ? forgotten(error) : error
         await systemClock.sleep(5 + Math.random() * 45)
       }
     }
   })
+}
+
+function canRestart(error: unknown): boolean {
+  return isSerializationFailure(error) || isAboutNames(error)
+}
+
+/** Only where nothing may be restarted: else nobody hears of it. */
+function forgotten(cause: Error): KernelError {
+  return unavailable('Postgres', 'has forgotten the prepared statements of a connection', 'refused', 100, cause)
 }
 
 /**
