@@ -581,7 +581,7 @@ describe.each(frameworks)('capture on $framework', ({ express }) => {
       capturing(async () => undefined, {
         see(x) {
           x.capture({ maxBytes: 1, hold: 'last' }, async () => undefined)
-          const { capture } = x
+          const capture = x.capture.bind(x)
           x.capture = (...args) => {
             try {
               capture(...args)

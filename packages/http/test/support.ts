@@ -51,7 +51,11 @@ export function exchange(given: Given = {}): TestExchange {
     send: async (response) => void sent.push(response),
     onHead: (f) => void heads.push(f),
     capture: (_, f) => void (save = f),
-    onEnd: () => {},
+    onEnd(f) {
+      const report = (): void => f({ status: 0, bytes: 0, aborted: true })
+      if (client.signal.aborted) report()
+      else client.signal.addEventListener('abort', report)
+    },
     answerHeaders,
     sent,
     get isCaptured() {

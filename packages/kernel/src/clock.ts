@@ -18,7 +18,8 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   timer(fn, delayMs, o = {}) {
-    let leftMs = delayMs
+    // Node warns of less than no time.
+    let leftMs = Math.max(0, delayMs)
     let handle: ReturnType<typeof setTimeout>
     const arm = (): void => {
       const stepMs = Math.min(leftMs, LONGEST_TIMER_MS)

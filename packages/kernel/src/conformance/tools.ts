@@ -1,4 +1,5 @@
-import { deepStrictEqual, fail, ok } from 'node:assert/strict'
+import { fail, ok } from 'node:assert/strict'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import { seededRandom } from '../testing/seeded-random.ts'
 
 /** What a case works with, the same under every test runner. */
@@ -24,7 +25,7 @@ export function createTools(seed: number, has: readonly string[]): Tools {
     seed,
     has,
     random: seededRandom(seed),
-    equal: deepStrictEqual,
+    equal,
     ok,
     async rejects(promise, code) {
       const found = await promise.then(
@@ -36,4 +37,14 @@ export function createTools(seed: number, has: readonly string[]): Tools {
     },
     together: (n, call) => Promise.all(Array.from({ length: n }, (_, i) => call(i))),
   }
+}
+
+/** In words, not line by line as node:assert and runners do it: for some kB of bytes that takes minutes. */
+function equal(actual: unknown, expected: unknown, why?: string): void {
+  if (isDeepStrictEqual(actual, expected)) return
+  fail(`${why === undefined ? '' : `${why}: `}expected ${shown(expected)}\nbut got ${shown(actual)}`)
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { depth: 10, maxStringLength: 1_000 })
 }

@@ -103,3 +103,16 @@ test('mutants are caught by a case or survive by name; one that cannot be made i
   const unmade = { unmade: { make: () => Promise.reject(new Error('no server')) } }
   await expect(scoreMutants(counterSuite, unmade)).rejects.toThrow(/broken subject 'unmade'.*no server/)
 })
+
+test('a comparison of much that differs says so at once, in few words', async () => {
+  const suite: Suite<object> = {
+    name: 's',
+    cases: [
+      { name: 'c', run: async (_, { equal }) => equal(Buffer.alloc(200_000, 1), Buffer.alloc(200_000, 2), 'bytes') },
+    ],
+  }
+  const { failed } = await runSuite(suite, { make: async () => ({ dispose: async () => {} }) })
+  const { message } = failed[0]!.error as Error
+  expect(message).toMatch(/^bytes: expected <Buffer 02 .*\nbut got <Buffer 01 /)
+  expect(message.length).toBeLessThan(1_000)
+})
