@@ -89,10 +89,11 @@ export function memoryStore(
       leaseMs: claim.leaseMs,
       leaseEndsMs: nowMs + claim.leaseMs,
       expiresMs: nowMs + Math.max(claim.retainMs, claim.leaseMs),
-      beganMs: nowMs,
+      // Whole numbers take no object of their own, and this one is only shown.
+      beganMs: Math.floor(nowMs),
       answer: undefined,
       checkpoint: before?.checkpoint,
-      trace,
+      trace: trace?.correlationId === undefined && trace?.traceparent === undefined ? undefined : trace,
       op,
     }
     records.set(key, record)
