@@ -18,7 +18,10 @@ export type Captured =
   /** The handler broke its answer off. */
   | { readonly kind: 'abandoned' }
 
-/** One request and its answer, as an adapter shows them. Names of headers are in any case. */
+/**
+ * One request and its answer, as an adapter shows them. Names of headers are in any case. An object of its own for each
+ * request, not frozen: http keeps what it knows of the request on it.
+ */
 export interface Exchange {
   readonly method: string
   /** The template, such as '/shipments/:id'; '(none)' before routing. Never a raw path: it becomes a label. */

@@ -109,7 +109,7 @@ function defineBatch(Query: QueryClass): BatchClass {
     readonly #statements: readonly Statement[]
     #current = 0
     #unsent: Error | undefined
-    #parsed: Set<string> | undefined
+    #parsed: Map<string, string> | undefined
 
     constructor(queries: readonly PgQuery[], statements: readonly Statement[], settle: Settle) {
       super(`batch of ${queries.length}`, [])
@@ -127,9 +127,10 @@ function defineBatch(Query: QueryClass): BatchClass {
         for (const [index, query] of this.#queries.entries()) {
           const { name } = query
           if (name !== undefined) {
-            const isParsed = parsed.has(name)
+            // Another text under a known name is another statement.
+            const isParsed = parsed.get(name) === this.#statements[index]!.text
             query.hasBeenParsed = () => isParsed
-            // A batch that failed may have left it there.
+            // Another text, or a batch that failed, may have left it there.
             if (!isParsed) connection.close({ type: 'S', name })
           }
           // A value that cannot be bound is reported here; what follows it must not be sent.
@@ -156,8 +157,9 @@ function defineBatch(Query: QueryClass): BatchClass {
     }
 
     override handleCommandComplete(message: unknown, connection: Connection): void {
-      const query = this.#queries[this.#current++]
-      if (query?.name !== undefined) this.#parsed?.add(query.name)
+      const at = this.#current++
+      const query = this.#queries[at]
+      if (query?.name !== undefined) this.#parsed?.set(query.name, this.#statements[at]!.text)
       query?.handleCommandComplete(message, connection)
     }
 
@@ -176,12 +178,12 @@ function defineBatch(Query: QueryClass): BatchClass {
   }
 }
 
-/** The names that a connection's server knows. pg's own list is of the names that pg's own queries have sent. */
-const parsedNames = new WeakMap<Connection, Set<string>>()
+/** What a connection's server knows, by name. pg's own list is of the names that pg's own queries have sent. */
+const parsedTexts = new WeakMap<Connection, Map<string, string>>()
 
-function parsedOn(connection: Connection): Set<string> {
-  let names = parsedNames.get(connection)
-  if (names === undefined) parsedNames.set(connection, (names = new Set()))
+function parsedOn(connection: Connection): Map<string, string> {
+  let names = parsedTexts.get(connection)
+  if (names === undefined) parsedTexts.set(connection, (names = new Map()))
   return names
 }
 

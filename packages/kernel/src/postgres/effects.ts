@@ -94,8 +94,9 @@ function checkStatements(kind: string, statements: unknown): EffectStatement[] {
   }
   return statements.map((statement: Partial<Statement> | null) => {
     const { text, values, name } = statement ?? {}
-    if (typeof text !== 'string' || (values !== undefined && !Array.isArray(values))) {
-      throw new KernelError('EFFECT_INVALID', `effect '${kind}': a statement must be { text, values? }`)
+    const isNamed = name === undefined || (typeof name === 'string' && name !== '')
+    if (typeof text !== 'string' || (values !== undefined && !Array.isArray(values)) || !isNamed) {
+      throw new KernelError('EFFECT_INVALID', `effect '${kind}': a statement must be { text, values?, name? }`)
     }
     if (endsUnit(text)) {
       throw new KernelError(

@@ -6,7 +6,7 @@ import type { UnitEnd } from './unit-plan.ts'
 
 /** What listeners of `keelson:kernel:unit` are told. */
 export interface UnitMessage {
-  /** After 40001 and 40P01. */
+  /** Begun again: after 40001, 40P01, or a forgotten prepared statement. */
   restarts: number
   /** Set when it has ended. */
   end?: UnitOutcome

@@ -4,8 +4,9 @@ import { afterAll, describe, expect, inject, it, test } from 'vitest'
 import { brokenDatabases, databaseSuite, register, scoreMutants, type Subject } from '../../src/conformance/index.ts'
 import type { DatabaseSubject } from '../../src/conformance/index.ts'
 import { database } from '../../src/postgres/index.ts'
+import { byHand } from '../postgres/by-hand.ts'
 
-const pool = new pg.Pool({ connectionString: inject('databaseUrl'), max: 4 })
+const pool = new pg.Pool({ connectionString: inject('databaseUrl'), max: 8 })
 const pglite = new PGlite()
 afterAll(() => Promise.all([pool.end(), pglite.close()]))
 
@@ -23,23 +24,7 @@ describe('over PGlite', () => {
 })
 
 describe('wrapped by hand', () => {
-  const db: DatabaseSubject['db'] = {
-    query: (text, values) => pool.query(text, values as unknown[]),
-    async transaction(work) {
-      const client = await pool.connect()
-      try {
-        await client.query('begin')
-        const value = await work({ query: (text, values) => client.query(text, values as unknown[]) })
-        await client.query('commit')
-        return value
-      } catch (error) {
-        await client.query('rollback')
-        throw error
-      } finally {
-        client.release()
-      }
-    },
-  }
+  const db = byHand(pool)
   register(databaseSuite, { has: ['parallel'], make: async () => ({ db, async dispose() {} }) }, { describe, it })
 })
 

@@ -3,6 +3,7 @@ import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { database, transact, unit } from '../../src/postgres/index.ts'
 import type { Database, Tx } from '../../src/index.ts'
 import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
+import { byHand } from './by-hand.ts'
 import { effect, failure, insertEffect, insertItem, nothing, openWorld, watchProcess } from './world.ts'
 
 watchProcess()
@@ -13,27 +14,7 @@ const pool = world.openPool({ max: 2 })
 afterAll(() => proxy.close())
 beforeEach(() => world.clear())
 
-/** What an application writes around its own driver: naive, and right. */
-const db: Database = {
-  query: (text, values) => pool.query(text, values as unknown[]),
-  async transaction(work) {
-    const client = await pool.connect()
-    let broken: Error | undefined
-    client.on('error', (error) => (broken = error))
-    try {
-      await client.query('begin')
-      const value = await work({ raw: client, query: (text, values) => client.query(text, values as unknown[]) })
-      await client.query('commit')
-      return value
-    } catch (error) {
-      await client.query('rollback').catch((failed: Error) => (broken = failed))
-      throw error
-    } finally {
-      client.removeAllListeners('error')
-      client.release(broken)
-    }
-  },
-}
+const db = byHand(pool)
 
 const commit = <T>(value: T, ...labels: string[]) => ({
   end: 'commit' as const,

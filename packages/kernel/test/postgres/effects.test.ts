@@ -202,7 +202,7 @@ test.each<[string, unknown, RegExp]>([
   [
     'a statement that is text',
     { kind: 'x.y', statements: () => ['select 1'] },
-    /^effect 'x\.y': a statement must be \{ text, values\? \}$/,
+    /^effect 'x\.y': a statement must be \{ text, values\?, name\? \}$/,
   ],
   ['a statement that is null', { kind: 'x.y', statements: () => [null] }, /a statement must be/],
   [
@@ -210,6 +210,7 @@ test.each<[string, unknown, RegExp]>([
     { kind: 'x.y', statements: () => [{ text: '/* x */ commit' }] },
     /^effect 'x\.y': .*commit' would end the unit of work$/,
   ],
+  ['a name that is no text', { kind: 'x.y', statements: () => [{ text: 'a', name: 7 }] }, /a statement must be/],
   [
     'values that are no array',
     { kind: 'x.y', statements: () => [{ text: 'a', values: { 1: 1 } }] },

@@ -38,6 +38,18 @@ test('a named statement is parsed once a connection; one without a name is not k
   expect(rows).toEqual([{ n: 4 }])
 })
 
+test('another text under a known name is not mistaken for the first, in one flight or the next', async () => {
+  const pool = world.openPool({ max: 1 })
+  const both = [1, 2].map((n) => ({ text: `select ${n} as n`, name: 'mine' }))
+  for (const open of [both, both.toReversed(), both]) {
+    const seen = await unit(pool, {
+      open,
+      work: async (_, opened) => ({ end: 'rollback', value: opened.map(({ rows }) => `select ${rows[0].n} as n`) }),
+    })
+    expect(seen).toEqual(open.map(({ text }) => text))
+  }
+})
+
 test('a flight that fails leaves names that the next one can use', async () => {
   const pool = world.openPool({ max: 1 })
   const fails = (text: string) =>

@@ -1,9 +1,10 @@
 import pg from 'pg'
 import { afterAll, expect, inject, test } from 'vitest'
-import type { Database, Tx } from '../../src/index.ts'
+import type { Tx } from '../../src/index.ts'
 import { unit } from '../../src/postgres/index.ts'
 import { brokenDatabase } from '../../src/testing/index.ts'
 import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
+import { byHand } from './by-hand.ts'
 import { unitsAreWhole } from './play-units.ts'
 import { isQuiet, openWorld, watchProcess } from './world.ts'
 
@@ -55,33 +56,12 @@ test.concurrent('on a pool of pg, whose connections are cut and whose COMMIT is 
   })
 })
 
-/** What an application writes around its own driver. */
-function wrapped(pool: pg.Pool): Database {
-  return {
-    query: (text, values) => pool.query(text, values as unknown[]),
-    async transaction(work) {
-      const client = await pool.connect()
-      try {
-        await client.query('begin')
-        const value = await work({ raw: client, query: (text, values) => client.query(text, values as unknown[]) })
-        await client.query('commit')
-        return value
-      } catch (error) {
-        await client.query('rollback')
-        throw error
-      } finally {
-        client.release()
-      }
-    },
-  }
-}
-
 test.concurrent('on a Database wrapped by hand, each of whose calls may be refused or not answered', async () => {
   const world = await openWorld('kernel_unit_model_custom')
   const pool = world.openPool({ max: POOL_SIZE })
   await unitsAreWhole({
     databaseOf: ({ fault, losesCommit }) =>
-      brokenDatabase(wrapped(pool), (call, text) => {
+      brokenDatabase(byHand(pool), (call, text) => {
         if (text === 'COMMIT' && fault !== undefined && losesCommit) return 'lose reply'
         return call === fault?.call ? fault.is : undefined
       }),
@@ -95,7 +75,7 @@ test('statements that nobody awaits end with a work that throws', async () => {
   const world = await openWorld('kernel_unit_model_unawaited')
   const pool = world.openPool({ max: 1 })
   let leaked: Tx | undefined
-  for (const db of [pool, wrapped(pool)]) {
+  for (const db of [pool, byHand(pool)]) {
     const failing = unit(db, {
       open: [],
       async work(tx) {

@@ -142,4 +142,19 @@ export const bytesCases: readonly Case<StoreUnderTest>[] = [
     answer.fill(9)
     sameBytes(await answerOf(ref), bytes(1, 2, 3))
   }),
+
+  storeCase('what is done with a checkpoint changes nothing', async ({ store, someRef, won, claim, ok, sameBytes }) => {
+    const ref = someRef()
+    const own = await won(ref)
+    await store.touch(ref, own, LONG_MS, bytes(4, 5))
+    await store.settle(ref, own, { kind: 'lapse' }, LONG_MS)
+    const mine = claim()
+    // A repeated begin tells it again.
+    for (let asked = 0; asked < 2; asked++) {
+      const { checkpoint } = (await store.begin(ref, mine)) as { checkpoint?: Uint8Array }
+      if (checkpoint === undefined) return ok(false, 'the checkpoint is lost')
+      sameBytes(checkpoint, bytes(4, 5))
+      checkpoint.fill(9)
+    }
+  }),
 ]

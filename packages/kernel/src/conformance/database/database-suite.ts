@@ -136,10 +136,10 @@ export const databaseSuite: Suite<DatabaseSubject> = {
       },
     },
     {
-      name: 'fifty transactions at once, half of them failing, keep their own rows, and every connection comes back',
+      name: 'twenty transactions at once, half of them failing, keep their own rows, and every connection comes back',
       run: ({ db }, tools) =>
         withTable(db, tools, async (table) => {
-          const answers = await tools.together(50, (n) =>
+          const answers = await tools.together(20, (n) =>
             db
               .transaction(async (tx) => {
                 await tx.query(`insert into ${table} values ($1)`, [n])
@@ -150,11 +150,11 @@ export const databaseSuite: Suite<DatabaseSubject> = {
           )
           tools.equal(
             answers,
-            Array.from({ length: 50 }, (_, n) => (n % 2 === 1 ? 'odd' : n)),
+            Array.from({ length: 20 }, (_, n) => (n % 2 === 1 ? 'odd' : n)),
           )
           tools.equal(
             await numbersIn(db, table),
-            Array.from({ length: 25 }, (_, n) => 2 * n),
+            Array.from({ length: 10 }, (_, n) => 2 * n),
           )
         }),
     },
