@@ -39,16 +39,19 @@ export const clockSuite: Suite<ClockSubject> = {
       name: 'a timer fires once, not before its time and not within the call',
       async run(subject, { equal, ok }) {
         const { clock } = subject
-        const fired: number[] = []
-        const startMs = clock.monotonic()
-        clock.timer(() => fired.push(clock.monotonic() - startMs), 10)
-        clock.timer(() => {}, 0)
-        equal(fired, [])
-        await until(subject, () => fired.length > 0)
-        // Timers round to whole ms.
-        ok(fired[0]! >= 9, `10 ms were ${fired[0]}`)
-        await pass(subject, 30)
-        equal(fired.length, 1)
+        // Again and again: a machine that stands still for as long hides an early timer.
+        for (let round = 0; round < 3; round++) {
+          const fired: number[] = []
+          const startMs = clock.monotonic()
+          clock.timer(() => fired.push(clock.monotonic() - startMs), 100)
+          clock.timer(() => {}, 0)
+          equal(fired, [])
+          await until(subject, () => fired.length > 0)
+          // Timers round to whole ms.
+          ok(fired[0]! >= 99, `100 ms were ${fired[0]}`)
+          await pass(subject, 30)
+          equal(fired.length, 1)
+        }
       },
     },
     {
