@@ -4,8 +4,9 @@ import { notBindable, statementError } from './statement-error.ts'
 
 /** What of pg's Connection a batch touches. */
 interface Connection {
-  readonly stream: { cork?(): void; uncork?(): void }
+  readonly stream: { readonly writable?: boolean; write(chunk: Uint8Array): unknown }
   sync(): void
+  describe(message: object): void
   /** Forgets a prepared statement, whether the server knows it or not. */
   close(message: { type: 'S'; name: string }): void
   /** pg's own list of names on their way. */
@@ -22,7 +23,7 @@ interface PgQuery {
   queryMode?: 'extended'
   hasBeenParsed(connection: Connection): unknown
   prepare(connection: Connection): void
-  handleRowDescription(message: unknown): void
+  handleRowDescription(message: { readonly fields: RowFields }): void
   handleDataRow(message: unknown): void
   handleCommandComplete(message: unknown, connection: Connection): void
   handleError(error: Error, connection: Connection): void
@@ -63,7 +64,7 @@ export function canBatch(client: PgClientLike): boolean {
  * behind a failed statement is never executed.
  *
  * pg has no public call for it (`Promise.all` over `client.query` is one trip each), so each statement is one of pg's
- * own queries that writes its Parse, Bind, Describe and Execute to a connection whose `sync` is silenced.
+ * own queries that writes its Parse, Bind, Describe and Execute to a connection that only collects.
  *
  * With `byName`, statements with a name are parsed once a connection. An error 26000 then says that the server behind
  * the connection is another one: a pooler without prepared statements.
@@ -109,7 +110,9 @@ function defineBatch(Query: QueryClass): BatchClass {
     readonly #statements: readonly Statement[]
     #current = 0
     #unsent: Error | undefined
-    #parsed: Map<string, string> | undefined
+    #wire: Wire | undefined
+    /** Of the statement under way; undefined: it returns no rows. */
+    #fields: RowFields | undefined
 
     constructor(queries: readonly PgQuery[], statements: readonly Statement[], settle: Settle) {
       super(`batch of ${queries.length}`, [])
@@ -120,35 +123,35 @@ function defineBatch(Query: QueryClass): BatchClass {
     }
 
     submit(connection: Connection): null {
-      const silenced = Object.create(connection, { sync: { value: () => {} } }) as Connection
-      const parsed = (this.#parsed = parsedOn(connection))
-      connection.stream.cork?.()
-      try {
-        for (const [index, query] of this.#queries.entries()) {
-          const { name } = query
-          if (name !== undefined) {
-            // Another text under a known name is another statement.
-            const isParsed = parsed.get(name) === this.#statements[index]!.text
-            query.hasBeenParsed = () => isParsed
-            // Another text, or a batch that failed, may have left it there.
-            if (!isParsed) connection.close({ type: 'S', name })
-          }
-          // A value that cannot be bound is reported here; what follows it must not be sent.
-          query.callback = (error) => {
-            if (error != null) this.#unsent = notBindable(this.#statements[index]!, error)
-          }
-          query.prepare(silenced)
-          if (name !== undefined) delete connection.submittedNamedStatements?.[name]
-          if (this.#unsent !== undefined) break
+      const wire = (this.#wire = wireOf(connection))
+      for (const [index, query] of this.#queries.entries()) {
+        const { name } = query
+        const statement = this.#statements[index]!
+        // A value that cannot be bound is reported here; what follows it must not be sent.
+        query.callback = (error) => {
+          if (error != null) this.#unsent = notBindable(statement, error)
         }
-      } finally {
-        connection.sync()
-        connection.stream.uncork?.()
+        if (name === undefined) wire.describes = !RETURNS_NOTHING.test(statement.text)
+        else {
+          const known = wire.known.get(name)
+          // Another text under a known name is another statement.
+          const isParsed = known?.text === statement.text
+          query.hasBeenParsed = () => isParsed
+          // Another text, or a batch that failed, may have left it there.
+          if (!isParsed) wire.close({ type: 'S', name })
+          wire.describes = !isParsed
+          if (isParsed && known.fields !== undefined) query.handleRowDescription({ fields: known.fields })
+        }
+        query.prepare(wire)
+        if (name !== undefined) delete connection.submittedNamedStatements?.[name]
+        if (this.#unsent !== undefined) break
       }
+      wire.send()
       return null
     }
 
-    override handleRowDescription(message: unknown): void {
+    override handleRowDescription(message: { readonly fields: RowFields }): void {
+      this.#fields = message.fields
       this.#queries[this.#current]?.handleRowDescription(message)
     }
 
@@ -159,7 +162,10 @@ function defineBatch(Query: QueryClass): BatchClass {
     override handleCommandComplete(message: unknown, connection: Connection): void {
       const at = this.#current++
       const query = this.#queries[at]
-      if (query?.name !== undefined) this.#parsed?.set(query.name, this.#statements[at]!.text)
+      if (query?.name !== undefined && !query.hasBeenParsed(connection)) {
+        this.#wire!.known.set(query.name, { text: this.#statements[at]!.text, fields: this.#fields })
+      }
+      this.#fields = undefined
       query?.handleCommandComplete(message, connection)
     }
 
@@ -178,13 +184,54 @@ function defineBatch(Query: QueryClass): BatchClass {
   }
 }
 
-/** What a connection's server knows, by name. pg's own list is of the names that pg's own queries have sent. */
-const parsedTexts = new WeakMap<Connection, Map<string, string>>()
+/** What the kernel itself sends without a name, so that whoever reads along sees it. */
+const RETURNS_NOTHING = /^(?:BEGIN|COMMIT)\b/
 
-function parsedOn(connection: Connection): Map<string, string> {
-  let names = parsedTexts.get(connection)
-  if (names === undefined) parsedTexts.set(connection, (names = new Map()))
-  return names
+/** A connection as pg's queries see it: their messages are collected instead of sent. */
+interface Wire extends Connection {
+  /** What the server has parsed, by name. pg's own list is of the names that pg's own queries have sent. */
+  readonly known: Map<string, Known>
+  /** False: what the statement returns is known. */
+  describes: boolean
+  /** Sends what was collected, in one write: a chunk of its own for each message costs more than to make it. */
+  send(): void
+}
+
+type RowFields = readonly unknown[]
+
+/** A statement that a connection's server has parsed. */
+interface Known {
+  readonly text: string
+  /** Undefined: it returns no rows. A statement whose rows would change fails with 0A000. */
+  readonly fields: RowFields | undefined
+}
+
+const wires = new WeakMap<Connection, Wire>()
+
+function wireOf(connection: Connection): Wire {
+  let wire = wires.get(connection)
+  if (wire === undefined) wires.set(connection, (wire = collect(connection)))
+  return wire
+}
+
+function collect(connection: Connection): Wire {
+  let chunks: Uint8Array[] = []
+  const wire: Wire = Object.assign(Object.create(connection) as Connection, {
+    known: new Map(),
+    describes: true,
+    stream: { writable: true, write: (chunk: Uint8Array) => chunks.push(chunk) },
+    sync() {},
+    describe(message: object) {
+      if (wire.describes) connection.describe.call(wire, message)
+    },
+    send() {
+      connection.sync.call(wire)
+      const all = Buffer.concat(chunks)
+      chunks = []
+      if (connection.stream.writable) connection.stream.write(all)
+    },
+  })
+  return wire
 }
 
 /** A row that a type parser could not read is kept by pg's query until its end. Behind a COMMIT it fails nothing. */
