@@ -1,5 +1,4 @@
-import { KernelError, type Effect, type EffectContext, type Statement } from '@keelson/kernel'
-import { effectStatements } from '@keelson/kernel/postgres'
+import { effectStatements, KernelError, type Effect, type EffectContext, type Statement } from '@keelson/kernel'
 import { IdempotencyError } from './error.ts'
 import { jsonCodec } from './json-codec.ts'
 import type { Lease } from './lease.ts'

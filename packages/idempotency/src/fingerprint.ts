@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { canonicalJson } from './canonical-json.ts'
 import { IdempotencyError } from './error.ts'
+import { sha256 } from './sha256.ts'
 
 /** What a repeat must match. Fingerprints of different `alg` are not comparable and count as equal. */
 export interface Fingerprint {
@@ -16,7 +16,7 @@ const ALGS = new Set(['raw', 'json', 'multipart', 'custom'])
  * @throws IdempotencyError INPUT_NOT_HASHABLE with the path of what is not JSON.
  */
 export function fingerprintOf(input: unknown): Fingerprint {
-  return { alg: 'json', digest: hash('sha256', canonicalJson(input), 'buffer') }
+  return { alg: 'json', digest: sha256(canonicalJson(input)) }
 }
 
 /** @throws IdempotencyError FINGERPRINT_INVALID */

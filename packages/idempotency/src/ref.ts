@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { isPlainText, isScope } from '@keelson/kernel'
 import { IdempotencyError, type IdempotencyErrorCode } from './error.ts'
+import { sha256 } from './sha256.ts'
 
 /** Names one operation of one caller. */
 export interface Ref {
@@ -46,7 +46,7 @@ export function digestSubject(scope: string, subject: string): Uint8Array {
 
 function digestOf(parts: readonly string[]): Uint8Array {
   const text = parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join('')
-  return hash('sha256', text, 'buffer').subarray(0, 16)
+  return sha256(text).subarray(0, 16)
 }
 
 /** One rule for texts that name something: no control character, no lone surrogate. */

@@ -1,4 +1,6 @@
 import {
+  effectContext,
+  runAfterCommit,
   isKeelsonError,
   uuidv7,
   type Codec,
@@ -7,7 +9,6 @@ import {
   type KeelsonError,
   type Statement,
 } from '@keelson/kernel'
-import { effectContext, runAfterCommit } from '@keelson/kernel/postgres'
 import { checkCall, type CheckedCall, type RunCall } from './call.ts'
 import { createRunClaims } from './claim-run.ts'
 import { RunningExecution, type Execution } from './execution.ts'

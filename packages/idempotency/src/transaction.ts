@@ -1,4 +1,7 @@
 import {
+  effectContext,
+  effectStatements,
+  runAfterCommit,
   endOf,
   isKeelsonError,
   isReply,
@@ -10,7 +13,6 @@ import {
   type StoredResponse,
   type Tx,
 } from '@keelson/kernel'
-import { effectContext, effectStatements, runAfterCommit } from '@keelson/kernel/postgres'
 import { checkCall, type CheckedCall, type TransactionCall } from './call.ts'
 import type { Claiming, UnslicedClaim } from './claiming.ts'
 import { IdempotencyError } from './error.ts'

@@ -3,6 +3,6 @@ export type { DatabaseLike, KnownDatabase, PgClientLike, PgPoolLike, PGliteLike 
 export { unit, type UnitOptions } from './unit.ts'
 export type { Isolation, UnitEnd } from './unit-plan.ts'
 export { transact, type TransactOptions } from './transact.ts'
-export { effectContext, effectStatements, runAfterCommit, type EffectPlan, type EffectStatement } from './effects.ts'
+export { effectContext, effectStatements, runAfterCommit, type EffectPlan, type EffectStatement } from '../effects.ts'
 export { checkSchema, migrate, printMigrations, type Migratable, type Migration } from './migrate.ts'
 export { prepared } from './prepared.ts'

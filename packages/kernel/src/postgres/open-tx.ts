@@ -2,7 +2,7 @@ import { systemClock } from '../clock.ts'
 import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
 import type { QueryResult, Tx } from '../tx.ts'
-import { endsUnit } from './ends-unit.ts'
+import { endsUnit } from '../ends-unit.ts'
 
 /** The transaction as the work sees it, and what the unit must know of its use. */
 export interface OpenTx {

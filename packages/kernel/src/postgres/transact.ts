@@ -7,7 +7,7 @@ import { checkOptions, opt } from '../options.ts'
 import { isScope } from '../scope.ts'
 import type { Tx } from '../tx.ts'
 import type { DatabaseLike } from './driver.ts'
-import { effectContext, effectStatements, runAfterCommit } from './effects.ts'
+import { effectContext, effectStatements, runAfterCommit } from '../effects.ts'
 import type { Isolation } from './unit-plan.ts'
 import { isolationOption, stallOption, unit } from './unit.ts'
 
