@@ -14,27 +14,44 @@ import { verdictOn } from './verdict.ts'
 const FULL: Plan = { rounds: 5, share: 1 }
 const QUICK: Plan = { rounds: 2, share: 0.1 }
 
-const { values: o, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    case: { type: 'string', default: '' },
-    strict: { type: 'boolean', default: false },
-  },
-})
+const { values: o, positionals } = readArguments()
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        case: { type: 'string', default: '' },
+        strict: { type: 'boolean', default: false },
+      },
+    })
+  } catch (error) {
+    return refuse((error as Error).message)
+  }
+}
+
+/** Exit code 2: 1 is a missed target. */
+function refuse(why: string): never {
+  console.error(why)
+  process.exit(2)
+}
 
 const folders = globSync(join(import.meta.dirname, '../areas/*/index.ts')).toSorted()
 const known = new Map(folders.map((file) => [basename(dirname(file)), file]))
 const unknown = positionals.filter((name) => !known.has(name))
 if (unknown.length > 0) {
-  console.error(`no area is named ${unknown.join(', ')}; there are ${[...known.keys()].join(', ')}`)
-  process.exit(2)
+  refuse(`no area is named ${unknown.join(', ')}; there are ${[...known.keys()].join(', ')}`)
 }
+if (o.quick && o.strict) refuse('--strict judges figures, and --quick makes none that count')
 
 const machine = thisMachine()
 const standard = o.quick ? QUICK : FULL
 const plan = { ...standard, rounds: Number(process.env['ROUNDS'] ?? standard.rounds) }
+if (!Number.isSafeInteger(plan.rounds) || plan.rounds < 1) refuse(`ROUNDS must be a number from 1 (got ${plan.rounds})`)
+// Now: after minutes of measuring it would be too late to learn that it cannot be written.
+if (o.json !== undefined) await writeFile(o.json, '').catch((error: Error) => refuse(`--json: ${error.message}`))
 console.log(`Node ${machine.node}, ${machine.cpu}, ${machine.memoryGb} GB, load ${machine.load.toFixed(1)}`)
 console.log(`${plan.rounds} interleaved rounds; ratios inside a round, medians of the rounds\n`)
 
@@ -60,6 +77,7 @@ const ran: Ran[] = []
   }
 }
 
+if (ran.length === 0) refuse(`no case of ${positionals.join(', ') || 'any area'} has '${o.case}' in its name`)
 const verdicts = ran.flatMap((each) => each.verdicts)
 const missed = verdicts.filter(({ kind }) => kind === 'missed').length
 console.log(`targets: ${verdicts.length - missed} met, ${missed} missed`)

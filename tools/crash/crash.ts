@@ -12,6 +12,8 @@ export interface CrashOptions extends ServerUrls {
   readonly runs?: number
   /** Chooses kinds, deaths and retries; default a random integer. */
   readonly seed?: number
+  /** Ms in which the scenario must do whatever it is asked; default 120,000, more than anything takes. */
+  readonly answerMs?: number
 }
 
 /** What was done and what was found broken. */
@@ -37,8 +39,8 @@ const UNJUDGED = 4
  * what is there is counted. Rejects when the scenario cannot be loaded, opened or rehearsed.
  */
 export async function crash(file: URL, o: CrashOptions = {}): Promise<CrashReport> {
-  const { runs = 300, seed = randomInt(2 ** 31) } = o
-  await using stage = await buildStage(file, o)
+  const { runs = 300, seed = randomInt(2 ** 31), answerMs = 120_000 } = o
+  await using stage = await buildStage(file, o, answerMs)
   const first = await stage.open(await stage.start())
   const about = await first.ask('about')
 

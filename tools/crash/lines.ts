@@ -8,7 +8,7 @@ export function linesOf({ seed, kills, boundaries, runs, retries, broken }: Cras
   return [
     `seed       ${seed}`,
     `kills      ${kills}`,
-    `boundaries ${boundaries.met} of ${boundaries.all}`,
+    `boundaries ${boundaries.met} of ${boundaries.all}${boundaries.met < boundaries.all ? '; more runs meet the others' : ''}`,
     `runs       ${runs}`,
     `retries    ${retries}`,
     `broken     ${broken.length}`,

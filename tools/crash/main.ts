@@ -6,16 +6,29 @@ import openServices from '../services.ts'
 import { crash } from './crash.ts'
 import { linesOf } from './lines.ts'
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: { runs: { type: 'string', default: '300' }, seed: { type: 'string' } },
-})
-const [file] = positionals
-const runs = Number(values.runs)
-const seed = values.seed === undefined ? undefined : Number(values.seed)
-if (file === undefined || !(runs > 0) || Number.isNaN(seed)) {
-  console.error('usage: node --conditions=@keelson/source tools/crash/main.ts <scenario file> [--runs 300] [--seed N]')
-  process.exit(2)
+const { file, runs, seed } = readArguments()
+
+function readArguments(): { file: string; runs: number; seed: number | undefined } {
+  try {
+    const { positionals, values } = parseArgs({
+      allowPositionals: true,
+      options: { runs: { type: 'string', default: '300' }, seed: { type: 'string' } },
+    })
+    const [file, more] = positionals
+    const runs = Number(values.runs)
+    const seed = values.seed === undefined ? undefined : Number(values.seed)
+    if (file === undefined || more !== undefined) throw new Error('give one scenario file')
+    if (!Number.isSafeInteger(runs) || runs < 1) throw new Error(`--runs must be a number from 1 (got ${values.runs})`)
+    if (seed !== undefined && !Number.isSafeInteger(seed))
+      throw new Error(`--seed must be an integer (got ${values.seed})`)
+    return { file, runs, seed }
+  } catch (error) {
+    console.error((error as Error).message)
+    console.error(
+      'usage: node --conditions=@keelson/source tools/crash/main.ts <scenario file> [--runs 300] [--seed N]',
+    )
+    process.exit(2)
+  }
 }
 
 const urls: Record<string, string> = {}
@@ -27,7 +40,7 @@ try {
   for (const line of linesOf(report)) console.log(line)
   process.exitCode = report.broken.length > 0 ? 1 : 0
 } catch (error) {
-  console.error(error)
+  console.error(`it cannot run: ${(error as Error).message}`)
   process.exitCode = 2
 } finally {
   await close()

@@ -2,7 +2,7 @@
 import { flushCompileCache } from 'node:module'
 import { fly } from './flight.ts'
 import { aboutOf, writeAt, type About, type Death, type Write } from './plan.ts'
-import { wholeOnce, type CrashPlace, type CrashScenario, type CrashWrites } from './scenario.ts'
+import { wholeOnce, type Counts, type CrashPlace, type CrashScenario, type CrashWrites } from './scenario.ts'
 
 /** A write, and what its client was told of it. */
 export interface Told extends Write {
@@ -52,6 +52,7 @@ export type Said =
 const MOST_WRITES = 5_000
 
 const scenario = ((await import(process.env['CRASH_SCENARIO']!)) as { default: CrashScenario }).default
+if (typeof scenario?.open !== 'function') throw new TypeError('the default export must be a scenario with open()')
 flushCompileCache() // at its end there is no time
 const about = aboutOf(scenario)
 let writes: CrashWrites
@@ -67,6 +68,8 @@ const asks: Asks = {
     const told = []
     for (const write of list) {
       const { value, flights } = await fly(undefined, () => writes.write(write.key, write.kind))
+      if (typeof value !== 'string') throw new TypeError(`write() must answer what its client is told (got ${value})`)
+      if (flights === 0) throw new Error('write() made no flight at which it could die: wrap the driver, see flight()')
       told.push({ ...write, told: value, flights })
     }
     return told
@@ -96,9 +99,10 @@ const asks: Asks = {
     ),
 
   async judge(list) {
-    const found = await writes.read(list.map(({ key }) => key))
+    const found: unknown = await writes.read(list.map(({ key }) => key))
+    if (!(found instanceof Map)) throw new TypeError(`read() must answer a Map of counts by key (got ${String(found)})`)
     return list.flatMap((write) => {
-      const counts = found.get(write.key) ?? {}
+      const counts = (found as ReadonlyMap<string, Counts>).get(write.key) ?? {}
       const wrong = (scenario.judge ?? wholeOnce)({ ...write, counts })
       if (wrong === undefined) return []
       return [{ key: write.key, wrong: `${wrong}; ${JSON.stringify(counts)}, told ${write.told ?? 'nothing'}` }]

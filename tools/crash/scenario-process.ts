@@ -5,15 +5,15 @@ import { startWorker } from './worker-process.ts'
 export interface ScenarioProcess {
   /** Of its connections. */
   readonly name: string
-  /** Rejects with what was thrown there, or with how the process ended. */
+  /** Rejects with what was thrown there, with how the process ended, or when there is no answer in time. */
   ask<K extends keyof Asks>(what: K, ...args: Parameters<Asks[K]>): ReturnType<Asks[K]>
   /** Called with each answer that a client of its work gets. */
   onTold(listener: (told: Told) => void): void
   kill(): Promise<void>
 }
 
-/** Starts a process that loads this scenario and waits to be asked. */
-export async function startScenario(file: URL, name: string): Promise<ScenarioProcess> {
+/** Starts a process that loads this scenario and waits to be asked. It has `answerMs` for each answer. */
+export async function startScenario(file: URL, name: string, answerMs: number): Promise<ScenarioProcess> {
   const worker = await startWorker<object, Said>(new URL('./scenario-main.ts', import.meta.url), {
     CRASH_SCENARIO: file.href,
   })
@@ -36,12 +36,13 @@ export async function startScenario(file: URL, name: string): Promise<ScenarioPr
     onTold: (listener) => (hear = listener),
     ask(what, ...args) {
       const answer = Promise.withResolvers<unknown>()
+      const hung = setTimeout(() => answer.reject(new Error(`'${what}' did not end within ${answerMs} ms`)), answerMs)
       if (end === undefined) {
         const id = ++asked
         waiting.set(id, answer)
         worker.send({ id, ask: what, args })
       } else answer.reject(new Error(end))
-      return answer.promise as never
+      return answer.promise.finally(() => clearTimeout(hung)) as never
     },
   }
 }

@@ -14,7 +14,7 @@ export interface Stage extends AsyncDisposable {
 }
 
 /** Its end kills every process that lives, and removes the folder. */
-export async function buildStage(file: URL, servers: ServerUrls): Promise<Stage> {
+export async function buildStage(file: URL, servers: ServerUrls, answerMs: number): Promise<Stage> {
   const ends = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'keelson-crash-'))
   ends.defer(() => rm(folder, { recursive: true, force: true }))
@@ -22,7 +22,7 @@ export async function buildStage(file: URL, servers: ServerUrls): Promise<Stage>
   let started = 0
   return {
     start() {
-      const starting = startScenario(file, `${space}_${++started}`)
+      const starting = startScenario(file, `${space}_${++started}`, answerMs)
       ends.defer(() =>
         starting.then(
           (process) => process.kill(),

@@ -60,7 +60,7 @@ test('at most twenty findings are printed', () => {
   expect(lines.slice(0, 7)).toEqual([
     'seed       1',
     'kills      2',
-    'boundaries 1 of 3',
+    'boundaries 1 of 3; more runs meet the others',
     'runs       16',
     'retries    4',
     'broken     23',

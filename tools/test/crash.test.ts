@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, inject, test } from 'vitest'
 import { crash, type CrashReport } from '../crash/crash.ts'
@@ -52,6 +53,15 @@ test('a store with room for one process is opened by the next one', async () => 
   expect(broken).toContainEqual(expect.stringContaining('a part is missing; {"entries":1,"stamps":0}, told nothing'))
 })
 
+test.each([
+  ['no-flight', /write\(\) made no flight at which it could die/],
+  ['silent', /write\(\) must answer what its client is told \(got undefined\)/],
+  ['hangs', /'rehearse' did not end within 3000 ms/],
+])('a scenario that says nothing is refused: %s', async (broken, message) => {
+  const file = new URL(`?broken=${broken}`, notes)
+  await expect(crash(file, { runs: 8, answerMs: 3_000, ...urls })).rejects.toThrow(message)
+})
+
 test('asks for the whole store at the end', async () => {
   expect((await crashExample(journal, 'total', 8)).broken).toEqual(['at the end: a wrong total'])
 })
@@ -69,6 +79,18 @@ test('the command prints what was found, and fails', async () => {
   ])
   expect(ran.ok).toBe(false)
   expect(ran.output).toMatch(
-    /^seed {7}5\nkills {6}5\nboundaries 4 of 6\nruns {7}40\nretries {4}\d+\nbroken {5}\d+\n {2}write /m,
+    /^seed {7}5\nkills {6}5\nboundaries 4 of 6; more runs meet the others\nruns {7}40\nretries {4}\d+\nbroken {5}\d+\n {2}write /m,
   )
 })
+
+test.each([[['--bogus']], [['--runs', '1.5']], [['--seed', '1e400']], [[]]])(
+  'arguments that cannot be are exit code 2: %j',
+  async (args) => {
+    const given = args.length === 0 ? [] : [fileURLToPath(journal), ...args]
+    const ran = spawnSync(process.execPath, ['--conditions=@keelson/source', fileURLToPath(main), ...given], {
+      encoding: 'utf8',
+    })
+    expect(ran.status).toBe(2)
+    expect(ran.stderr).toMatch(/usage: node .*main\.ts <scenario file>/)
+  },
+)

@@ -1,4 +1,5 @@
-import { effectStatements, KernelError, type Effect, type EffectContext, type Statement } from '@keelson/kernel'
+import { KernelError, type Effect, type EffectContext, type Statement } from '@keelson/kernel'
+import { effectStatements } from '@keelson/kernel/effects'
 import { IdempotencyError } from './error.ts'
 import { jsonCodec } from './json-codec.ts'
 import type { Lease } from './lease.ts'

@@ -1,6 +1,4 @@
 import {
-  effectContext,
-  runAfterCommit,
   isKeelsonError,
   uuidv7,
   type Codec,
@@ -9,6 +7,7 @@ import {
   type KeelsonError,
   type Statement,
 } from '@keelson/kernel'
+import { effectContext, runAfterCommit } from '@keelson/kernel/effects'
 import { checkCall, type CheckedCall, type RunCall } from './call.ts'
 import { createRunClaims } from './claim-run.ts'
 import { RunningExecution, type Execution } from './execution.ts'

@@ -133,12 +133,12 @@ export interface IdempotencyStore {
   peek(ref: RefDigest, limit?: Limit): Promise<RecordView | null>
   /**
    * `forget` removes any record but one whose lease is alive; `retry` and an answer end an unknown or lapsed one only.
-   * False when there was nothing to do. Wakes who waits.
+   * An answer lives as long as the record would have. False when there was nothing to do. Wakes who waits.
    */
   clear(ref: RefDigest, how: Clearing, limit?: Limit): Promise<boolean>
   /** Resolves when the record of `ref` may have ended, or on `signal`: a hint, the core always begins again. */
   wait?(ref: RefDigest, signal: AbortSignal): Promise<void>
-  /** Removes at most `limit` expired records and says how many. Without it the store expires them itself. */
+  /** Removes at most `limit` expired records, never one that has only lapsed, and says how many. Without it the store expires them itself. */
   sweep?(limit: number): Promise<number>
   /** Numbers of records by state, for operators. */
   counts?(limit?: Limit): Promise<Partial<Record<RecordView['state'], number>>>

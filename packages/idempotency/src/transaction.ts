@@ -1,7 +1,4 @@
 import {
-  effectContext,
-  effectStatements,
-  runAfterCommit,
   endOf,
   isKeelsonError,
   isReply,
@@ -13,6 +10,7 @@ import {
   type StoredResponse,
   type Tx,
 } from '@keelson/kernel'
+import { effectContext, effectStatements, runAfterCommit } from '@keelson/kernel/effects'
 import { checkCall, type CheckedCall, type TransactionCall } from './call.ts'
 import type { Claiming, UnslicedClaim } from './claiming.ts'
 import { IdempotencyError } from './error.ts'

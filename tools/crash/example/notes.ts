@@ -7,7 +7,7 @@ import type { Counts, CrashScenario } from '../scenario.ts'
 /** What the tool must find: `notes.ts?broken=told-early`. */
 const broken = new URL(import.meta.url).searchParams.get('broken')
 
-flight(pg.Client.prototype, 'query')
+if (broken !== 'no-flight') flight(pg.Client.prototype, 'query')
 
 /** A note and its line in an outbox, in one transaction. The same key again answers the same id. */
 const scenario: CrashScenario = {
@@ -19,6 +19,8 @@ create table if not exists ${space}_outbox (key text)`)
     const exited = join(folder, 'exited')
 
     async function write(key: string): Promise<string> {
+      if (broken === 'hangs') await new Promise(() => {})
+      if (broken === 'silent') return undefined as never
       if (broken === 'throws' && key === '1-8') throw new Error('out of ink')
       if (broken === 'exits' && key === '1-8' && !existsSync(exited)) {
         writeFileSync(exited, '')

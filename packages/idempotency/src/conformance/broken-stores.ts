@@ -409,7 +409,54 @@ const wrongSteps: Record<string, Partial<Steps>> = {
     sweep: (expired) => ({ remove: expired, say: expired.length }),
   },
   'sweep removes the living': {
-    sweep: (expired, living, limit) => good.sweep([...expired, ...living], [], limit),
+    sweep: (expired, living, limit) => good.sweep([...expired, ...living], [], limit, []),
+  },
+  'sweep removes the lapsed': {
+    sweep: (expired, living, limit, lapsed) => good.sweep([...expired, ...lapsed], living, limit, lapsed),
+  },
+  "an operator's answer is short-lived": {
+    clear(entry, how, nowMs, nextFence) {
+      if (typeof how === 'object') entry.expiresMs = Math.max(nowMs + 1, entry.leaseEndsMs)
+      return good.clear(entry, how, nowMs, nextFence)
+    },
+  },
+  'a take-over without a fingerprint keeps the last one': {
+    claimed: (entry, before, claim) => ({
+      ...good.claimed(entry, before, claim),
+      fingerprint: entry.fingerprint ?? (entry.attempt > 1 ? before?.fingerprint : undefined),
+    }),
+  },
+  'a take-over keeps the longer life': {
+    claimed: (entry, before, claim) => ({
+      ...good.claimed(entry, before, claim),
+      expiresMs: Math.max(entry.expiresMs, entry.attempt > 1 ? before!.expiresMs : 0),
+    }),
+  },
+  'a begin that is sent again never shortens the lease': {
+    renew(entry, claim, nowMs, nextFence) {
+      const { leaseEndsMs } = entry
+      good.renew(entry, claim, nowMs, nextFence)
+      entry.leaseEndsMs = Math.max(leaseEndsMs, entry.leaseEndsMs)
+    },
+  },
+  'a begin that is sent again is young again': {
+    renew(entry, claim, nowMs, nextFence) {
+      good.renew(entry, claim, nowMs, nextFence)
+      entry.beganMs = nowMs
+    },
+  },
+  'attempts end at 8': {
+    claimed: (entry, before, claim) => ({
+      ...good.claimed(entry, before, claim),
+      attempt: Math.min(8, entry.attempt),
+    }),
+  },
+  'a retention over 31 bits is 1 ms': {
+    expiresMs: (claim, nowMs) =>
+      good.expiresMs({ ...claim, retainMs: claim.retainMs > 2 ** 31 ? 1 : claim.retainMs }, nowMs),
+  },
+  'an end lives at most a day': {
+    end: (entry, as, retainMs, nowMs) => good.end(entry, as, Math.min(retainMs, 86_400_000), nowMs),
   },
   'sweep says nothing': { sweep: (...o) => ({ ...good.sweep(...o), say: 0 }) },
   'sweep only counts': { sweep: (...o) => ({ ...good.sweep(...o), remove: [] }) },

@@ -18,6 +18,7 @@ import type { StoreUnderTest } from './store-under-test.ts'
  */
 export const idempotencyStoreSuite: Suite<StoreUnderTest> = {
   name: 'idempotency store',
+  of: 'store',
   cases: [
     ...abilityCases,
     ...beginCases,

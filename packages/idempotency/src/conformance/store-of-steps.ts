@@ -53,7 +53,7 @@ export interface Steps {
   /** What a signal does to a wait: end it or not. */
   heeds(signal: AbortSignal): boolean
   /** Which records a sweep removes, and what it says. */
-  sweep(expired: string[], living: string[], limit: number): { remove: string[]; say: number }
+  sweep(expired: string[], living: string[], limit: number, lapsed: string[]): { remove: string[]; say: number }
   count(counted: number): number
 }
 
@@ -114,7 +114,7 @@ export const goodSteps: Steps = {
   wakes: () => true,
   woken: (waiting) => waiting,
   heeds: () => true,
-  sweep(expired, _, limit) {
+  sweep(expired, _living, limit) {
     const remove = expired.slice(0, limit)
     return { remove, say: remove.length }
   },
@@ -254,7 +254,10 @@ export function storeOfSteps(steps: Steps, clock: Clock): IdempotencyStore {
     async sweep(limit) {
       const [expired, living]: [string[], string[]] = [[], []]
       for (const [key, entry] of entries) (isExpired(entry) ? expired : living).push(key)
-      const { remove, say } = steps.sweep(expired, living, limit)
+      const lapsed = living.filter(
+        (key) => entries.get(key)!.state === 'inflight' && entries.get(key)!.leaseEndsMs <= now(),
+      )
+      const { remove, say } = steps.sweep(expired, living, limit, lapsed)
       for (const key of remove) entries.delete(key)
       return say
     },

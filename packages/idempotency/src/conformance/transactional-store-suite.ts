@@ -10,5 +10,6 @@ import { withinCases } from './transactional/within.ts'
  */
 export const transactionalStoreSuite: Suite<TransactionalStoreUnderTest> = {
   name: 'transactional store',
+  of: 'store',
   cases: [...withinCases, ...settleEffectCases],
 }

@@ -1,4 +1,4 @@
-import { applies, type Subject, type Suite } from './suite.ts'
+import { applies, checkSubject, type Subject, type Suite } from './suite.ts'
 import { anySeed, runCase } from './run-case.ts'
 
 /** What vitest, node:test and jest have in common. */
@@ -13,10 +13,11 @@ export interface Runner {
  * it. Give `it.concurrent` as `it` when `make` is not shared.
  */
 export function register<T>(suite: Suite<T>, subject: Subject<T>, { describe, it }: Runner): void {
+  checkSubject(suite, subject)
   describe(suite.name, () => {
     for (const each of suite.cases) {
       // No arguments: node:test hands a context, and takes a function of two for one with a callback.
-      if (applies(each, subject)) it(each.name, () => runCase(each, subject, anySeed()))
+      if (applies(each, subject)) it(each.name, () => runCase(suite, each, subject, anySeed()))
     }
   })
 }

@@ -1,5 +1,7 @@
-import { ms, type Duration } from '../duration.ts'
-import { applies, type Case, type Subject, type Suite } from './suite.ts'
+import type { Duration } from '../duration.ts'
+import { KernelError } from '../kernel-error.ts'
+import { checkOptions, opt } from '../options.ts'
+import { applies, checkSubject, type Case, type Subject, type Suite } from './suite.ts'
 import { anySeed, runCase } from './run-case.ts'
 
 /** What a suite found of one subject. */
@@ -24,18 +26,29 @@ export interface RunOptions {
   readonly bail?: boolean
 }
 
-/** Runs a suite without a test runner, one case after the other. Rejects only for wrong options. */
+const OPTIONS = {
+  seed: opt.custom<number>('an integer', Number.isInteger),
+  only: opt.custom<RegExp>('a RegExp', (given) => given instanceof RegExp),
+  timeout: opt.duration('30s', { min: 1 }),
+  bail: opt.boolean(false),
+}
+
+/**
+ * Runs a suite without a test runner, one case after the other. Rejects only for what it cannot run: KernelError
+ * OPTION_INVALID for wrong options, also for an `only` that no case has; TypeError for what is no suite or subject.
+ */
 export async function runSuite<T>(suite: Suite<T>, subject: Subject<T>, o: RunOptions = {}): Promise<Report> {
-  const { seed = anySeed(), only, bail = false } = o
-  const timeoutMs = ms(o.timeout ?? '30s', 'timeout')
+  const { seed = anySeed(), only, bail, timeout } = checkOptions('runSuite', o, OPTIONS)
+  checkSubject(suite, subject)
   const passed: string[] = []
   const failed: { name: string; error: unknown }[] = []
   const wanted = suite.cases.filter(({ name }) => only === undefined || name.search(only) !== -1)
+  if (wanted.length === 0) throw new KernelError('OPTION_INVALID', `runSuite: no case of ${suite.name} matches ${only}`)
   const applicable = wanted.filter((each) => applies(each, subject))
 
   for (const each of applicable) {
     try {
-      await inTime(each, runCase(each, subject, seed), timeoutMs)
+      await inTime(each, runCase(suite, each, subject, seed), timeout)
       passed.push(each.name)
     } catch (error) {
       failed.push({ name: each.name, error })

@@ -16,13 +16,15 @@ export interface Score {
 /**
  * Runs a suite against subjects that are broken on purpose, each until its first failure; one that hangs for `timeout`
  * (default 5 s a case) is caught too. Score only a suite that good subjects pass.
- * @throws Error when a broken subject cannot even be made: that says nothing of the suite.
+ * @throws Error when there are none, or one of them cannot even be made: that says nothing of the suite.
  */
 export async function scoreMutants<T>(
   suite: Suite<T>,
   mutants: Readonly<Record<string, Subject<T>>>,
   o: { seed?: number; timeout?: Duration } = {},
 ): Promise<Score> {
+  const total = Object.keys(mutants).length
+  if (total === 0) throw new Error('there are no broken subjects to score the suite by')
   const caughtBy: Record<string, string> = {}
   const survivors: string[] = []
   for (const [name, mutant] of Object.entries(mutants)) {
@@ -32,6 +34,5 @@ export async function scoreMutants<T>(
     if (first === undefined) survivors.push(name)
     else caughtBy[name] = first.name
   }
-  const total = Object.keys(mutants).length
   return { caught: total - survivors.length, total, survivors, caughtBy }
 }

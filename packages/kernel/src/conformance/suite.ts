@@ -12,6 +12,8 @@ export interface Case<T> {
 /** All that a port promises. */
 export interface Suite<T> {
   readonly name: string
+  /** The member of what `make` answers that is tested, such as 'store': without it the subject was not made. */
+  readonly of: keyof T & string
   readonly cases: readonly Case<T>[]
 }
 
@@ -21,6 +23,13 @@ export interface Subject<T> {
   make(): Promise<T & { dispose(): Promise<void> }>
   /** What it can do beyond what every implementation must: see the suite's cases for the words. */
   readonly has?: readonly string[]
+}
+
+/** @throws TypeError for what is no suite or no subject. */
+export function checkSubject<T>(suite: Suite<T>, subject: Subject<T>): void {
+  if (!Array.isArray(suite?.cases)) throw new TypeError('the suite must be { name, of, cases }')
+  if (typeof subject?.make === 'function' && (subject.has === undefined || Array.isArray(subject.has))) return
+  throw new TypeError(`a subject of the ${suite.name} suite must be { make(), has?: [...] }`)
 }
 
 /** Whether a case counts for a subject. */

@@ -9,6 +9,7 @@ export interface Counter {
 /** What it promises. */
 export const counterSuite: Suite<Counter> = {
   name: 'counter',
+  of: 'next',
   cases: [
     { name: 'counts from 1', run: async (counter, { equal }) => equal([counter.next(), counter.next()], [1, 2]) },
     {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { runSuite, scoreMutants, type Suite, type Tools } from '../../src/conformance/index.ts'
+import { register, runSuite, scoreMutants, type Suite, type Tools } from '../../src/conformance/index.ts'
 import { counter, counterSuite, type Counter } from './counter.ts'
 
 const names = counterSuite.cases.map(({ name }) => name)
@@ -34,8 +34,9 @@ test('`only` chooses cases by name, also with a flag that remembers', async () =
 
 test('the same seed gives the same chance to each case; no seed gives another', async () => {
   const seen: number[][] = []
-  const suite: Suite<object> = {
+  const suite: Suite<Counter> = {
     name: 'chance',
+    of: 'next',
     cases: ['a', 'b'].map((name) => ({
       name,
       async run(_, { random }: Tools) {
@@ -43,7 +44,7 @@ test('the same seed gives the same chance to each case; no seed gives another', 
       },
     })),
   }
-  const subject = { make: async () => ({ dispose: async () => {} }) }
+  const subject = { make: async () => ({ next: () => 1, dispose: async () => {} }) }
   await runSuite(suite, subject, { seed: 5 })
   await runSuite(suite, subject, { seed: 5 })
   await runSuite(suite, subject)
@@ -55,19 +56,24 @@ test('the same seed gives the same chance to each case; no seed gives another', 
 
 test('a case knows what its subject says that it can do', async () => {
   const seen: (readonly string[])[] = []
-  const suite: Suite<object> = { name: 's', cases: [{ name: 'c', run: async (_, { has }) => void seen.push(has) }] }
-  await runSuite(suite, { has: ['reset'], make: async () => ({ dispose: async () => {} }) })
-  await runSuite(suite, { make: async () => ({ dispose: async () => {} }) })
+  const suite: Suite<Counter> = {
+    name: 's',
+    of: 'next',
+    cases: [{ name: 'c', run: async (_, { has }) => void seen.push(has) }],
+  }
+  await runSuite(suite, { has: ['reset'], make: async () => ({ next: () => 1, dispose: async () => {} }) })
+  await runSuite(suite, { make: async () => ({ next: () => 1, dispose: async () => {} }) })
   expect(seen).toEqual([['reset'], []])
 })
 
 test('`rejects` wants the code, and says what came instead', async () => {
   const found = async (promise: Promise<unknown>): Promise<string> => {
-    const suite: Suite<object> = {
+    const suite: Suite<Counter> = {
       name: 's',
+      of: 'next',
       cases: [{ name: 'c', run: (_, { rejects }) => rejects(promise, 'BUSY') }],
     }
-    const { failed } = await runSuite(suite, { make: async () => ({ dispose: async () => {} }) })
+    const { failed } = await runSuite(suite, { make: async () => ({ next: () => 1, dispose: async () => {} }) })
     return failed.length === 0 ? 'passed' : (failed[0]!.error as Error).message
   }
   expect(await found(Promise.reject(Object.assign(new Error('x'), { code: 'BUSY' })))).toBe('passed')
@@ -76,7 +82,7 @@ test('`rejects` wants the code, and says what came instead', async () => {
 })
 
 test('a case that hangs, a subject that cannot be made or disposed, have failed', async () => {
-  const hangs: Suite<Counter> = { name: 's', cases: [{ name: 'c', run: () => new Promise(() => {}) }] }
+  const hangs: Suite<Counter> = { name: 's', of: 'next', cases: [{ name: 'c', run: () => new Promise(() => {}) }] }
   const report = await runSuite(hangs, counter(), { timeout: 20 })
   expect(String(report.failed[0]?.error)).toContain(`'c' did not end within 20 ms`)
   const none = await runSuite(counterSuite, { make: () => Promise.reject(new Error('no server')) })
@@ -104,14 +110,48 @@ test('mutants are caught by a case or survive by name; one that cannot be made i
   await expect(scoreMutants(counterSuite, unmade)).rejects.toThrow(/broken subject 'unmade'.*no server/)
 })
 
+test('what is wired wrongly is neither good nor caught: it is an error that says how', async () => {
+  const bare = { make: async () => ({ next: () => 1 }) as never }
+  const other = { make: async () => ({ clock: 1, async dispose() {} }) as never }
+  for (const wrong of [bare, other]) {
+    const { failed } = await runSuite(counterSuite, wrong)
+    expect(String(failed[0]?.error)).toContain('make() must answer { next, dispose() }')
+    await expect(scoreMutants(counterSuite, { wrong })).rejects.toThrow(/broken subject 'wrong'/)
+  }
+  const good = counter()
+  const inStep = { make: () => ({ next: () => 1, dispose: async () => {} }) as never }
+  expect((await runSuite(counterSuite, inStep)).failed.map(({ name }) => name)).toEqual([names[0], names[2]])
+  for (const subject of [undefined, {}, () => good, { ...good, has: 'reset' }]) {
+    await expect(runSuite(counterSuite, subject as never)).rejects.toThrow('a subject of the counter suite must be')
+    const runner = { describe: (_: string, define: () => void) => define(), it: () => {} }
+    expect(() => register(counterSuite, subject as never, runner)).toThrow('a subject of the counter suite must be')
+  }
+  await expect(runSuite({} as never, good)).rejects.toThrow('the suite must be')
+  await expect(scoreMutants(counterSuite, {})).rejects.toThrow('no broken subjects')
+  for (const wrong of [{ sead: 1 }, { seed: Number.NaN }, { only: 'counts' }, { only: /xyzzy/ }]) {
+    await expect(runSuite(counterSuite, good, wrong as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  }
+})
+
+test('a dispose that fails does not hide what the case has found', async () => {
+  const both = counter(0, {
+    disposed() {
+      throw new Error('still open')
+    },
+  })
+  const { failed } = await runSuite(counterSuite, both)
+  expect(String(failed[0]?.error)).toMatch(/expected.*\(seed \d+\)/s)
+})
+
 test('a comparison of much that differs says so at once, in few words', async () => {
-  const suite: Suite<object> = {
+  const suite: Suite<Counter> = {
     name: 's',
+    of: 'next',
     cases: [
       { name: 'c', run: async (_, { equal }) => equal(Buffer.alloc(200_000, 1), Buffer.alloc(200_000, 2), 'bytes') },
     ],
   }
-  const { failed } = await runSuite(suite, { make: async () => ({ dispose: async () => {} }) })
+  const { failed } = await runSuite(suite, { make: async () => ({ next: () => 1, dispose: async () => {} }) })
   const { message } = failed[0]!.error as Error
   expect(message).toMatch(/^bytes: expected <Buffer 02 .*\nbut got <Buffer 01 /)
   expect(message.length).toBeLessThan(1_000)

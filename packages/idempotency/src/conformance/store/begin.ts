@@ -218,6 +218,22 @@ export const beginCases: readonly Case<StoreUnderTest>[] = [
     sameBytes(third.checkpoint, bytes(7, 8))
   }),
 
+  storeCase('each take-over is counted', async ({ someRef, lapsed, won, equal }) => {
+    const ref = someRef()
+    for (let attempt = 1; attempt <= 12; attempt++) equal((await lapsed(ref)).attempt, attempt)
+    equal((await won(ref)).attempt, 13)
+  }),
+
+  storeCase('a take-over has the fingerprint of its own claim, or none', async (stage) => {
+    const { store, someRef, claim, lapsed, equal } = stage
+    const ref = someRef()
+    await lapsed(ref, { fingerprint: print(1) })
+    await lapsed(ref)
+    equal(await stage.kindOf(ref, { fingerprint: print(2), onLapsed: 'report' }), 'lapsed')
+    await lapsed(ref, { fingerprint: print(3) })
+    equal(await store.begin(ref, claim({ fingerprint: print(2) })), { kind: 'mismatch' })
+  }),
+
   storeCase('a take-over that is sent again is the same claim', async (stage) => {
     const { store, someRef, claim, lapsed, equal } = stage
     const ref = someRef()

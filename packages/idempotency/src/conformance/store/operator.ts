@@ -109,7 +109,7 @@ export const operatorCases: readonly Case<StoreUnderTest>[] = [
   }),
 
   storeCase('an unknown or lapsed record can be given an answer', async (stage) => {
-    const { store, someRef, claim, ended, lapsed, equal, sameBytes, answerOf } = stage
+    const { store, someRef, claim, ended, lapsed, equal, ok, sameBytes, answerOf } = stage
     for (const end of [
       (ref: RefDigest) => ended(ref, { kind: 'unknown' }, { fingerprint: print(1) }),
       (ref: RefDigest) => lapsed(ref, { fingerprint: print(1) }),
@@ -123,6 +123,8 @@ export const operatorCases: readonly Case<StoreUnderTest>[] = [
       equal([begin.operationId, begin.attempt], [uuidOf(own.nonce), 1])
       for (const how of ['retry', { bytes: bytes(8) }] as const) equal(await store.clear(ref, how), false)
       sameBytes(await answerOf(ref), bytes(9))
+      const { expiresInMs } = (await store.peek(ref))!
+      ok(expiresInMs > LONG_MS / 2, `the answer lives as long as its record: ${expiresInMs} ms`)
     }
   }),
 
@@ -173,6 +175,22 @@ export const operatorCases: readonly Case<StoreUnderTest>[] = [
       await sweepAll(stage, 1_000)
       equal((await store.peek(renewed))?.state, 'inflight')
       equal((await store.peek(answered))?.state, 'done')
+    },
+    'sweep',
+  ),
+
+  storeCase(
+    'sweep leaves a record whose lease has lapsed: lapsed is not expired',
+    async (stage) => {
+      const { store, someRef, lapsed, won, equal } = stage
+      const ref = someRef()
+      const own = await lapsed(ref)
+      equal(await store.touch(ref, own, SHORT_MS, bytes(7)), 'ok')
+      await stage.leaseIsOver(ref)
+      await sweepAll(stage, 1_000)
+      equal(await stage.kindOf(ref, { onLapsed: 'report' }), 'lapsed')
+      const next = await won(ref)
+      equal([next.attempt, next.checkpoint?.[0]], [2, 7])
     },
     'sweep',
   ),

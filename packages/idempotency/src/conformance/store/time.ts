@@ -5,6 +5,8 @@ import { storeCase } from './store-case.ts'
 
 /** How long to let pass where two instants must differ: a multiple of every clock's step. */
 const APART_MS = 60
+/** The longest retention that callers may ask for; more ms than 31 bits have. */
+const YEARS_MS = 3650 * 86_400_000
 
 /** Lease and retention: two clocks, both the store's. */
 export const timeCases: readonly Case<StoreUnderTest>[] = [
@@ -101,6 +103,33 @@ export const timeCases: readonly Case<StoreUnderTest>[] = [
     }
     equal(await store.settle(begun, own, done(1), LONG_MS), 'ok')
     await ended(someRef(), done(1), { leaseMs: LONG_MS, retainMs: SHORT_MS })
+  }),
+
+  storeCase('a begin that is sent again begins the lease anew, and leaves the age', async (stage) => {
+    const { store, someRef, claim, elapse, leaseIsOver, equal, ok } = stage
+    const ref = someRef()
+    const mine = claim()
+    const first = (await store.begin(ref, mine)) as { fence: bigint }
+    await elapse(APART_MS)
+    equal(((await store.begin(ref, { ...mine, leaseMs: SHORT_MS })) as { fence: bigint }).fence, first.fence)
+    await leaseIsOver(ref)
+    ok((await store.peek(ref))!.ageMs >= APART_MS / 2, 'its run began with the first')
+  }),
+
+  storeCase('a take-over has the life of its own claim', async ({ store, someRef, lapsed, won, ok }) => {
+    const ref = someRef()
+    await lapsed(ref, { retainMs: 9 * LONG_MS })
+    await won(ref)
+    const { expiresInMs } = (await store.peek(ref))!
+    ok(expiresInMs <= LONG_MS + 1, `${expiresInMs} ms`)
+  }),
+
+  storeCase('a record may live for years', async ({ store, someRef, won, equal, ok }) => {
+    const ref = someRef()
+    const own = await won(ref, { retainMs: YEARS_MS })
+    ok((await store.peek(ref))!.expiresInMs > YEARS_MS / 2, 'its claim')
+    equal(await store.settle(ref, own, done(1), YEARS_MS), 'ok')
+    ok((await store.peek(ref))!.expiresInMs > YEARS_MS / 2, 'its end')
   }),
 
   storeCase('touch never shortens the life of a record', async (stage) => {

@@ -13,6 +13,7 @@ export interface DatabaseSubject {
  */
 export const databaseSuite: Suite<DatabaseSubject> = {
   name: 'database',
+  of: 'db',
   cases: [
     {
       name: 'a query answers its rows as objects by column',

@@ -14,6 +14,7 @@ const BINARY = Buffer.from([0, 255, 13, 10, 0xc3, 0x28, 36])
 /** What a {@link RedisPort} promises: the same replies from every client and protocol, one flight a call. */
 export const redisSuite: Suite<RedisSubject> = {
   name: 'Redis port',
+  of: 'port',
   cases: [
     {
       name: 'texts are bytes, integers are numbers, nothing is null, lists are lists',
