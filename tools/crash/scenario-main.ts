@@ -68,7 +68,8 @@ const asks: Asks = {
     const told = []
     for (const write of list) {
       const { value, flights } = await fly(undefined, () => writes.write(write.key, write.kind))
-      if (typeof value !== 'string') throw new TypeError(`write() must answer what its client is told (got ${value})`)
+      if (typeof value !== 'string')
+        throw new TypeError(`write() must answer what its client is told (got ${String(value)})`)
       if (flights === 0) throw new Error('write() made no flight at which it could die: wrap the driver, see flight()')
       told.push({ ...write, told: value, flights })
     }
