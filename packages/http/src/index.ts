@@ -1,6 +1,7 @@
 export { createHttp, type Http } from './http.ts'
 export type { HttpOptions, IdempotencyLike, ProblemOptions } from './options.ts'
 export type { Captured, CaptureOptions, Exchange, Headers } from './exchange.ts'
+export type { FetchHandler } from './fetch-handler.ts'
 export type { Route } from './route.ts'
 export type { IdempotentRule, RoutePolicy, Scope } from './policy.ts'
 export type { Operation, Work } from './operation.ts'
