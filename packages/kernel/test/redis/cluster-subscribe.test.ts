@@ -15,6 +15,8 @@ const url = (index: number): string => masters[index]!.server.url
 const indexOf = (slot: number): number => masters.findLastIndex((_, i) => Math.round((i * 16_384) / 3) <= slot)
 const idOf = async (index: number): Promise<string> => String(await askRedis(url(index), 'CLUSTER', 'MYID'))
 const give = async (slot: number, to: number): Promise<void> => {
+  // Else a late word of the old owner may take the slot back on one node, and each then points to the other for ever.
+  await askRedis(url(to), 'CLUSTER', 'BUMPEPOCH')
   for (const index of [to, (to + 1) % 3, (to + 2) % 3])
     await askRedis(url(index), 'CLUSTER', 'SETSLOT', slot, 'NODE', await idOf(to))
 }
