@@ -22,7 +22,7 @@ import { MAX_BYTES, zoo } from './zoo.ts'
 const subjects = frameworks.flatMap((framework) => stores.map((store) => ({ ...framework, ...store })))
 /** Of one request or moment; they are not replayed. */
 const OWN =
-  /^(date|connection|keep-alive|transfer-encoding|content-length|set-cookie|x-correlation-id|traceparent|trailer)$/i
+  /^(date|connection|keep-alive|transfer-encoding|content-length|set-cookie|x-correlation-id|traceparent|x-response-time|trailer)$/i
 
 describe.each(subjects)('an idempotent handler on $framework and $store', ({ express, open: openStore }) => {
   let opened: OpenStore

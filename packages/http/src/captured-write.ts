@@ -17,9 +17,14 @@ export interface CapturedWriteParts {
   readonly clock: Clock
   /** What is answered to a refusal. */
   refuse(error: KeelsonError): StoredResponse
-  /** Something that the operator should know, beside the answer. */
-  report(what: 'coded' | 'left' | 'not-stored', error?: unknown): void
+  /** What came of the call, also when its answer is that of another run. */
+  told(outcome: Outcome<unknown>): void
+  /** Why an answer that should have been kept is not. */
+  report(what: NotKept, error?: unknown): void
 }
+
+/** 'left': the client left and the handler never ended its answer; 'failed': the store did not take it. */
+type NotKept = 'too-large' | 'stream' | 'content-encoding' | 'left' | 'failed'
 
 /** Room for status and headers beside the body that may be kept: Node takes no larger head itself. */
 const HEAD_BYTES = 65_536
@@ -78,7 +83,7 @@ export async function capturedWrite(
       case 'keep':
         return kept.resolve(decision.response)
       case 'spend':
-        if (decision.why === 'content-encoding') parts.report('coded')
+        parts.report(decision.why)
         return kept.resolve({ notKept: decision.why })
       case 'release': {
         const error = new Error(decision.why)
@@ -92,12 +97,13 @@ export async function capturedWrite(
     try {
       return answerOf(await outcome)
     } catch (error) {
-      if (error !== released) parts.report('not-stored', error)
+      if (error !== released) parts.report('failed', error)
       return undefined
     }
   }
 
   function answerOf(outcome: Outcome<Kept>): StoredResponse | undefined {
+    parts.told(outcome)
     if (!outcome.ok) return parts.refuse(outcome.error())
     return outcome.replayed ? replay(x, outcome.value as StoredResponse) : undefined
   }

@@ -1,4 +1,4 @@
-import type { TransactionalIdempotency, TransactionCall } from '@keelson/idempotency'
+import type { Outcome, TransactionalIdempotency, TransactionCall } from '@keelson/idempotency'
 import { reply, type KeelsonError, type Reply, type StoredResponse } from '@keelson/kernel'
 import type { Exchange } from './exchange.ts'
 import { inputProblem } from './input-problem.ts'
@@ -17,7 +17,7 @@ export async function guardedWrite(
   idempotency: Pick<TransactionalIdempotency, 'transaction'>,
   call: TransactionCall,
   work: Work,
-  correlationHeader: string,
+  { correlationHeader, told }: { correlationHeader: string; told(outcome: Outcome<unknown>): void },
 ): Promise<{ response: StoredResponse } | { refusal: KeelsonError }> {
   let answered: Reply | undefined
   let began = false
@@ -27,6 +27,7 @@ export async function guardedWrite(
       answered = asReply(await work(tx, op))
       return stored(answered, correlationHeader)
     })
+    told(outcome)
     if (!outcome.ok) return { refusal: outcome.error() }
     if (!outcome.replayed && answered !== undefined) return { response: answered.response }
     return { response: replay(x, outcome.value) }

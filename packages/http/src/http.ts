@@ -1,5 +1,7 @@
-import type { KeelsonContext, StoredResponse } from '@keelson/kernel'
+import { traced, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
 import { correlationIdOf } from './correlation.ts'
+import { counted, noCounts } from './counters.ts'
+import { readRetryAttempt, readTimeout, timeLeft } from './deadline.ts'
 import { describeError, type Described } from './describe-error.ts'
 import type { Exchange } from './exchange.ts'
 import { checkHttpOptions, type HttpOptions } from './options.ts'
@@ -7,12 +9,31 @@ import type { RoutePolicy } from './policy.ts'
 import { problemResponse } from './problem-response.ts'
 import { isHttpProblem } from './problem.ts'
 import { randomHex } from './random-hex.ts'
-import { createRequestStates } from './request-state.ts'
+import { createRequestLog } from './request-log.ts'
+import { createRequestMetrics, methodLabel } from './request-metrics.ts'
+import { createRequestStates, type RequestState } from './request-state.ts'
 import { compileRoute, type Route, type RouteParts } from './route.ts'
-import { traceparentOf } from './traceparent.ts'
+import { isSameTrace, traceparentOf } from './traceparent.ts'
+
+/** What `inspect()` tells of an http. */
+export interface HttpStatus extends Status {
+  /** The adapters that were attached. */
+  readonly adapter?: string
+  /** The policies in the order of their making, each with the routes (`POST /orders`) that it was seen at. */
+  readonly routes: readonly { readonly policy: RoutePolicy; readonly at: readonly string[] }[]
+}
+
+/** What listeners of `keelson:http:request` are told; `status`, `bytes`, `aborted` and `route` when it has ended. */
+interface RequestMessage {
+  readonly method: string
+  readonly path: string
+  readonly correlationId: string | undefined
+  readonly traceparent: string | undefined
+}
 
 /** The HTTP rules of an application, for an adapter to call. */
-export interface Http {
+export interface Http extends Component {
+  inspect(): Promise<HttpStatus>
   /**
    * Once per request, first: correlation id and traceparent, also set on the answer. The adapter runs everything else
    * inside `context.run(http.begin(x), ...)`.
@@ -28,11 +49,10 @@ export interface Http {
    * that becomes a 5xx, or comes after the head of the answer, is logged: call it once per error.
    */
   problem(error: unknown, x?: Exchange): StoredResponse
-  /** Names the adapter in the log: 'express'. */
+  /** Names the adapter for `inspect()`: 'express 5.3'. */
   adapter(name: string): void
   /** From now on routes with a policy answer 503 'closed'. */
   close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
   /** Bytes of a body that an adapter keeps for rules that need them. */
   readonly maxRawBody: number
 }
@@ -44,17 +64,73 @@ export interface Http {
 export function createHttp(options: HttpOptions = {}): Http {
   const o = checkHttpOptions(options, process.env['NODE_ENV'])
   const states = createRequestStates()
+  const metrics = createRequestMetrics()
+  const log = createRequestLog(o)
+  const adapters = new Set<string>()
+  const routes: { policy: RoutePolicy; at: Set<string> }[] = []
+  const counts = { requests: 0, errors: 0 }
+  let lastError: Status['lastError']
   let hasWarnedOfCoding = false
   let closed = false
 
   function begin(x: Exchange): KeelsonContext {
-    const correlationId = correlationIdOf(x.headerLines(o.correlation.header), o.correlation.accept, o.clock)
-    const traceparent = traceparentOf(x.headerLines('traceparent'), randomHex)
-    x.setHeader(o.correlation.header, correlationId)
-    x.setHeader('traceparent', traceparent)
-    const begun = { correlationId, traceparent }
-    states.begin(x, begun)
-    return begun
+    const startedMs = o.clock.monotonic()
+    const counts = noCounts()
+    const context = counted(contextOf(x, startedMs), counts)
+    x.setHeader(o.correlation.header, context.correlationId!)
+    x.setHeader('traceparent', context.traceparent!)
+    const state = states.begin(x, { context, startedMs, counters: counts })
+    watch(x, state)
+    return context
+  }
+
+  /** What the request says of itself, and what is made up for it. What means nothing is ignored and counted. */
+  function contextOf(x: Exchange, startedMs: number): KeelsonContext {
+    const ids = x.headerLines(o.correlation.header)
+    const correlationId = correlationIdOf(ids, o.correlation.accept, o.clock)
+    if (ids.length > 0 && correlationId !== ids[0]) bad(o.correlation.header)
+    const parents = x.headerLines('traceparent')
+    const traceparent = traceparentOf(parents, randomHex)
+    if (parents.length > 0 && !isSameTrace(parents[0]!, traceparent)) bad('traceparent')
+    const timeout = readTimeout(x.headerLines('x-request-timeout-ms'))
+    if (timeout.isMalformed) bad('x-request-timeout-ms')
+    const retry = readRetryAttempt(x.headerLines('x-retry-attempt'), x.headerLines('x-retry'))
+    if (retry.isMalformed) bad('x-retry-attempt')
+    const leftMs = timeLeft(timeout.value, o.deadline)
+    return {
+      correlationId,
+      traceparent,
+      ...(leftMs === undefined ? {} : { deadline: startedMs + leftMs }),
+      ...(retry.value === undefined ? {} : { retryAttempt: retry.value }),
+    }
+  }
+
+  function bad(header: string): void {
+    metrics.badHeaders.inc({ header })
+  }
+
+  /** From its first line to its last. */
+  function watch(x: Exchange, state: RequestState): void {
+    counts.requests++
+    metrics.inFlight.add(1)
+    log?.begun(x, state)
+    x.onHead(() => x.setHeader('X-Response-Time', `${(o.clock.monotonic() - state.startedMs).toFixed(3)}ms`))
+    const { correlationId, traceparent } = state.context
+    let message: RequestMessage | undefined
+    const ended = (end: Parameters<Parameters<Exchange['onEnd']>[0]>[0]): void => {
+      const ms = o.clock.monotonic() - state.startedMs
+      const labels = { method: methodLabel(x.method), route: x.route }
+      metrics.inFlight.add(-1)
+      metrics.requests.inc({ ...labels, status: end.aborted ? 'aborted' : String(end.status) })
+      metrics.seconds.observe(ms / 1_000, labels)
+      log?.ended(x, state, end, ms)
+      if (message !== undefined) Object.assign(message, { route: x.route, ...end })
+    }
+    void traced(
+      'http:request',
+      () => (message = { method: x.method, path: x.path, correlationId, traceparent }),
+      () => new Promise<void>((resolve) => x.onEnd((end) => resolve(ended(end)))),
+    )
   }
 
   function problem(thrown: unknown, x?: Exchange): StoredResponse {
@@ -76,21 +152,28 @@ export function createHttp(options: HttpOptions = {}): Http {
 
   function logError(err: unknown, { status, code }: Described, x: Exchange | undefined): void {
     o.logger.error({ err, code, status, ...requestOf(x) }, 'request failed')
+    counts.errors++
+    lastError = { code, at: o.clock.now(), message: messageOf(err) }
   }
 
-  const report: RouteParts['report'] = (x, what, err) => {
-    switch (what) {
+  const report: RouteParts['report'] = (x, why, err) => {
+    metrics.notStored.inc({ why })
+    switch (why) {
       case 'left':
         return o.logger.warn(requestOf(x), 'the client left and the handler did not end its answer: nothing is stored')
-      case 'not-stored':
+      case 'failed':
         return o.logger.error({ err, ...requestOf(x) }, 'the answer was sent, but not stored')
-      case 'coded':
+      case 'content-encoding':
         if (!hasWarnedOfCoding)
           o.logger.warn(
             requestOf(x),
             'answers are compressed behind the idempotent route, and so not stored: mount compression in front of it',
           )
         hasWarnedOfCoding = true
+        return undefined
+      case 'too-large':
+      case 'stream':
+        return undefined
     }
   }
 
@@ -115,22 +198,50 @@ export function createHttp(options: HttpOptions = {}): Http {
     closed = true
   }
 
+  function compile(policy: RoutePolicy): Route {
+    const at = new Set<string>()
+    const route = compileRoute(policy, {
+      options: o,
+      states,
+      metrics,
+      refuse: (error, x) => render(error, describeError(error), x),
+      report,
+      seen: (x) => void (at.size < MAX_SEEN && at.add(`${x.method} ${x.route}`)),
+      isClosed: () => closed,
+    })
+    routes.push({ policy, at })
+    return route
+  }
+
+  async function inspect(): Promise<HttpStatus> {
+    return {
+      name: 'http',
+      state: closed ? 'down' : 'ok',
+      counts: { ...counts },
+      ...(lastError === undefined ? {} : { lastError }),
+      ...(adapters.size === 0 ? {} : { adapter: [...adapters].join(', ') }),
+      routes: routes.map(({ policy, at }) => ({ policy, at: [...at] })),
+    }
+  }
+
   return {
     begin,
     problem,
-    compile: (policy) =>
-      compileRoute(policy, {
-        options: o,
-        states,
-        refuse: (error, x) => render(error, describeError(error), x),
-        report,
-        isClosed: () => closed,
-      }),
-    adapter: (name) => o.logger.debug({ adapter: name }, 'http is attached'),
+    compile,
+    adapter: (name) => void adapters.add(name),
+    inspect,
+    metrics: metrics.families,
     close,
     [Symbol.asyncDispose]: close,
     maxRawBody: o.maxRawBody,
   }
+}
+
+/** A policy that a whole application shares is seen at all of its routes. */
+const MAX_SEEN = 100
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : `a thrown ${typeof error}`
 }
 
 /** An HttpProblem was written for the client; of another error its message and stack are for developers. */

@@ -5,12 +5,14 @@ import {
   silentLogger,
   systemClock,
   type Clock,
+  type Duration,
   type Logger,
   type OptionSpec,
   type Principal,
   type Resolved,
 } from '@keelson/kernel'
 import { database, type DatabaseLike, type KnownDatabase } from '@keelson/kernel/postgres'
+import { addressTest, isAddressList, type AddressTest } from './addresses.ts'
 import { isAnchored } from './correlation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
@@ -26,7 +28,7 @@ export interface HttpOptions {
   readonly db?: DatabaseLike
   /** For transactional routes on the same database. */
   readonly idempotency?: IdempotencyLike
-  /** Hears of each thrown error once; silent by default. */
+  /** Hears of each thrown error once, and of requests (see `requestLog`); silent by default. */
   readonly logger?: Logger
   readonly clock?: Clock
   /** The tenant of a request, for each rule without a scope of its own. Undefined at run time is an error, never 'public'. */
@@ -35,6 +37,18 @@ export interface HttpOptions {
   readonly principal?: (x: Exchange) => Principal | undefined
   /** `header` 'x-correlation-id'; `accept` /^[\w.:-]{8,128}$/: any other inbound id is replaced by a UUIDv7. */
   readonly correlation?: { readonly header?: string; readonly accept?: RegExp }
+  /**
+   * Addresses and CIDR ranges of the proxies whose `X-Forwarded-For` is believed, right to left; default none: then the
+   * client's address is that of the socket.
+   */
+  readonly trustProxy?: readonly string[]
+  /**
+   * How long a request may take; see `context.remaining()`. `default`: of each request; none. `max` (60 s) bounds what
+   * a caller asks for with `x-request-timeout-ms`.
+   */
+  readonly deadline?: { readonly default?: Duration; readonly max?: Duration }
+  /** The levels of the two lines of each request: `start` 'debug', `end` 'info'; false for none. */
+  readonly requestLog?: false | { readonly start?: LogLevel; readonly end?: LogLevel }
   readonly problems?: ProblemOptions
   /** The longest body, in bytes, whose bytes a rule may need; default 1,048,576. A longer one is then 413. */
   readonly maxRawBody?: number
@@ -46,6 +60,9 @@ export interface HttpOptions {
   /** `retries` after a serialization failure or a deadlock; default 2. */
   readonly transaction?: { readonly retries?: number }
 }
+
+/** A method of the logger. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 /** How errors become problems. */
 export interface ProblemOptions {
@@ -68,6 +85,9 @@ const SPEC = {
   scope: opt.fn<(x: Exchange) => unknown>(),
   principal: opt.fn<(x: Exchange) => unknown>(),
   correlation: opt.custom<object>('an object', isObject),
+  trustProxy: opt.custom<readonly string[]>('an array of addresses and CIDR ranges, v4 or v6', isAddressList, []),
+  deadline: opt.custom<object>('an object', isObject),
+  requestLog: opt.custom<object | false>('false or an object', (given) => given === false || isObject(given)),
   problems: opt.custom<object>('an object', isObject),
   maxRawBody: opt.integer(1_048_576, { min: 1 }),
   maxStoredBytes: opt.integer(262_144),
@@ -78,6 +98,14 @@ const CORRELATION = {
   header: opt.string('x-correlation-id', { match: HEADER_NAME }),
   accept: opt.custom('a RegExp from ^ to $ without the flags g, m and y', isAnchored, /^[\w.:-]{8,128}$/),
 }
+
+const DEADLINE = {
+  default: opt.duration(undefined, { min: 1, max: '24h' }),
+  max: opt.duration('60s', { min: 1, max: '24h' }),
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+const REQUEST_LOG = { start: opt.oneOf(LEVELS, 'debug'), end: opt.oneOf(LEVELS, 'info') }
 
 const PROBLEMS = {
   typeBase: opt.string('urn:keelson:problem:'),
@@ -96,6 +124,10 @@ export interface CheckedOptions {
   readonly scope: ((x: Exchange) => unknown) | undefined
   readonly principal: ((x: Exchange) => unknown) | undefined
   readonly correlation: { readonly header: string; readonly accept: RegExp }
+  readonly isTrustedProxy: AddressTest
+  /** In ms. */
+  readonly deadline: { readonly default: number | undefined; readonly max: number }
+  readonly requestLog: { readonly start: LogLevel; readonly end: LogLevel } | undefined
   readonly problems: { readonly typeBase: string; readonly details: boolean; readonly map: ProblemOptions['map'] }
   readonly maxRawBody: number
   readonly maxStoredBytes: number
@@ -107,8 +139,12 @@ export function checkHttpOptions(options: HttpOptions, nodeEnv: string | undefin
   const o = check('createHttp', options, SPEC)
   const correlation = check('createHttp: correlation', o.correlation, CORRELATION)
   const { typeBase, details, map } = check('createHttp: problems', o.problems, PROBLEMS)
+  const { trustProxy, requestLog, ...rest } = o
   return {
-    ...o,
+    ...rest,
+    isTrustedProxy: addressTest(trustProxy),
+    deadline: check('createHttp: deadline', o.deadline, DEADLINE),
+    requestLog: requestLog === false ? undefined : check('createHttp: requestLog', requestLog, REQUEST_LOG),
     db: o.db === undefined ? undefined : knownDatabase(o.db),
     correlation: { ...correlation, header: correlation.header.toLowerCase() },
     problems: {

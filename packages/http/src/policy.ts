@@ -1,4 +1,6 @@
 import { checkOptions, isPlainText, isScope, opt, type Duration } from '@keelson/kernel'
+import { isAddressList } from './addresses.ts'
+import { checkDeprecation, type DeprecatedRule, type Deprecation } from './deprecation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import { HEADER_NAME } from './options.ts'
@@ -15,6 +17,16 @@ export interface RoutePolicy {
   readonly idempotent?: IdempotentRule
   /** The handler returns its answer, and its rows, effects and answer become true in one commit. */
   readonly transactional?: boolean
+  /** Only clients with these addresses (CIDR, v4 and v6); see `trustProxy`. Others get 403 'address-refused'. */
+  readonly allowIps?: readonly string[]
+  /**
+   * How long the route may take, counted from the beginning of the request; with `deadline` of http the nearer one
+   * counts. When it is over before the handler begins, 504 'deadline-exceeded'. A running handler is not stopped: the
+   * calls that it makes obey `context.remaining()`.
+   */
+  readonly deadline?: Duration
+  /** Says so on each answer: `Deprecation`, `Sunset`, `Link`. */
+  readonly deprecated?: DeprecatedRule
 }
 
 /** The Idempotency-Key protocol of a route. */
@@ -48,6 +60,9 @@ export interface IdempotentRule {
 export interface CheckedPolicy {
   readonly transactional: boolean
   readonly idempotent: CheckedIdempotentRule | undefined
+  readonly allowIps: readonly string[] | undefined
+  readonly deadline: number | undefined
+  readonly deprecated: Deprecation | undefined
 }
 
 export interface CheckedIdempotentRule {
@@ -64,8 +79,11 @@ export interface CheckedIdempotentRule {
 }
 
 const POLICY = {
-  idempotent: opt.custom<object>('an object', (given) => typeof given === 'object' && given !== null),
+  idempotent: opt.custom<object>('an object', isObject),
   transactional: opt.boolean(false),
+  allowIps: opt.custom<readonly string[]>('an array of addresses and CIDR ranges, v4 or v6', isAddressList),
+  deadline: opt.duration(undefined, { min: 1, max: '24h' }),
+  deprecated: opt.custom<object>('an object', isObject),
 }
 
 const IDEMPOTENT = {
@@ -102,9 +120,17 @@ export interface Available {
  * @throws HttpError OPTION_INVALID that names the rule, the value and what is allowed or missing.
  */
 export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy {
-  const { transactional, idempotent } = checkOptions('policy', policy, POLICY, optionFailure)
+  const { idempotent, deprecated, ...rest } = checkOptions('policy', policy, POLICY, optionFailure)
+  const { transactional } = rest
   if (transactional && !has.db) throw optionFailure('policy: "transactional" needs createHttp({ db })')
-  if (idempotent === undefined) return { transactional, idempotent }
+  return {
+    ...rest,
+    deprecated: deprecated === undefined ? undefined : checkDeprecation(deprecated),
+    idempotent: idempotent === undefined ? undefined : checkIdempotent(idempotent, transactional, has),
+  }
+}
+
+function checkIdempotent(idempotent: object, transactional: boolean, has: Available): CheckedIdempotentRule {
   const rule = checkOptions('policy: idempotent', idempotent, IDEMPOTENT, optionFailure)
   if (!has.idempotency) throw optionFailure('policy: "idempotent" needs createHttp({ idempotency })')
   if (transactional && !has.transaction) {
@@ -119,7 +145,11 @@ export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy 
   if (rule.key !== undefined && (idempotent as IdempotentRule).header !== undefined) {
     throw optionFailure('policy: idempotent: give "header" or "key", not both')
   }
-  return { transactional, idempotent: rule }
+  return rule
+}
+
+function isObject(given: unknown): boolean {
+  return typeof given === 'object' && given !== null
 }
 
 function isOperation(given: unknown): boolean {

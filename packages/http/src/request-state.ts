@@ -1,19 +1,27 @@
 import type { Call } from '@keelson/idempotency'
 import type { KeelsonContext } from '@keelson/kernel'
+import type { Counters } from './counters.ts'
 import type { Exchange } from './exchange.ts'
 
 /** What an http keeps of a request that began. */
 export interface RequestState {
   readonly context: KeelsonContext
+  /** On the monotonic clock. */
+  readonly startedMs: number
+  readonly counters: Counters
+  /** With tenant and principal, once a route has asked for them. */
+  known: KeelsonContext | undefined
   /** Its answer belongs to a key. */
   isClaimed: boolean
+  /** Its answer is that of an earlier request. */
+  isReplayed: boolean
   /** The calls under its key, by route: read once. */
   readonly calls: Map<object, Promise<Call | undefined>>
 }
 
 /** The states of one http: two of them may see the same exchange. */
 export interface RequestStates {
-  begin(x: Exchange, context: KeelsonContext): void
+  begin(x: Exchange, state: Pick<RequestState, 'context' | 'startedMs' | 'counters'>): RequestState
   /** Undefined for a request that this http has not seen. */
   of(x: Exchange): RequestState | undefined
 }
@@ -23,7 +31,8 @@ export function createRequestStates(): RequestStates {
   const STATE = Symbol('keelson.http')
   type Known = Exchange & { [STATE]?: RequestState }
   return {
-    begin: (x, context) => void ((x as Known)[STATE] = { context, isClaimed: false, calls: new Map() }),
+    begin: (x, begun) =>
+      ((x as Known)[STATE] = { ...begun, known: undefined, isClaimed: false, isReplayed: false, calls: new Map() }),
     of: (x) => (x as Known)[STATE],
   }
 }

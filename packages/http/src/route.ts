@@ -1,5 +1,6 @@
-import type { Call, TransactionalIdempotency } from '@keelson/idempotency'
+import type { Call, Outcome, TransactionalIdempotency } from '@keelson/idempotency'
 import { context, isScope, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
+import { addressTest, clientAddress } from './addresses.ts'
 import { rawBodyUnavailable } from './body-tap.ts'
 import { capturedWrite, type CapturedWriteParts } from './captured-write.ts'
 import { HttpError } from './error.ts'
@@ -9,8 +10,9 @@ import { operationName } from './operation-name.ts'
 import type { Work } from './operation.ts'
 import type { CheckedOptions } from './options.ts'
 import { checkPolicy, type RoutePolicy } from './policy.ts'
-import { isHttpProblem } from './problem.ts'
+import { HttpProblem, isHttpProblem } from './problem.ts'
 import { principalOf, readCall, scopeOf } from './read-call.ts'
+import type { RequestMetrics } from './request-metrics.ts'
 import type { RequestState, RequestStates } from './request-state.ts'
 import { unguardedWrite } from './unguarded-write.ts'
 
@@ -31,16 +33,19 @@ export interface Route {
 export interface RouteParts {
   readonly options: CheckedOptions
   readonly states: RequestStates
+  readonly metrics: RequestMetrics
   /** What is answered to a refusal. */
   refuse(error: Error, x: Exchange): StoredResponse
   report(x: Exchange, ...about: Parameters<CapturedWriteParts['report']>): void
+  /** The route came to this request. */
+  seen(x: Exchange): void
   isClosed(): boolean
 }
 
 /** @throws HttpError OPTION_INVALID */
 export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
-  const { options: o, states, refuse, report, isClosed } = parts
-  const { transactional, idempotent } = checkPolicy(policy, {
+  const { options: o, states, metrics, refuse, report, seen, isClosed } = parts
+  const { transactional, idempotent, ...before } = checkPolicy(policy, {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
     transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
@@ -69,8 +74,9 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
       await callOf(x, state)
       return undefined
     } catch (error) {
-      if (isHttpProblem(error) && error.status < 500) return refuse(error, x)
-      throw error
+      if (!isHttpProblem(error) || error.status >= 500) throw error
+      if (error.code.startsWith('key-')) count(x, error.code.slice('key-'.length))
+      return refuse(error, x)
     }
   }
 
@@ -83,6 +89,47 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     )
   }
 
+  const isAllowed = before.allowIps === undefined ? undefined : addressTest(before.allowIps)
+
+  function refuseAddress(x: Exchange): StoredResponse | undefined {
+    if (isAllowed === undefined) return undefined
+    const { address, isMalformed } = clientAddress(x.remoteAddress, x.header('x-forwarded-for'), o.isTrustedProxy)
+    if (isMalformed) metrics.badHeaders.inc({ header: 'x-forwarded-for' })
+    return isAllowed(address) ? undefined : refuse(new HttpProblem(403, 'address-refused'), x)
+  }
+
+  /** Of the route and of the request, the nearer one; undefined without any. */
+  function deadlineOf({ context: { deadline = Infinity }, startedMs }: RequestState): number | undefined {
+    const nearest = Math.min(deadline, startedMs + (before.deadline ?? Infinity))
+    return nearest === Infinity ? undefined : nearest
+  }
+
+  function refuseLate(x: Exchange, state: RequestState): StoredResponse | undefined {
+    const deadline = deadlineOf(state)
+    if (deadline === undefined || deadline > o.clock.monotonic()) return undefined
+    return refuse(new HttpProblem(504, 'deadline-exceeded'), x)
+  }
+
+  function deprecate(x: Exchange): void {
+    const { headers = [], links = [] } = before.deprecated ?? {}
+    for (const [name, value] of headers) x.setHeader(name, value)
+    if (links.length === 0) return
+    x.onHead((_, lines) => {
+      const others = lines.filter(([name]) => name.toLowerCase() === 'link').map(([, value]) => value)
+      x.setHeader('Link', [...others, ...links.filter((link) => !others.includes(link))])
+    })
+  }
+
+  /** Rate limits by address will stand between the deadline and the deprecation. */
+  async function early(x: Exchange): Promise<StoredResponse | undefined> {
+    const state = stateOf(x)
+    seen(x)
+    const refusal = refuseAddress(x) ?? refuseLate(x, state)
+    if (refusal === undefined) deprecate(x)
+    return refusal
+  }
+
+  /** In the order of the documentation, what comes with later packages will stand in front of the key. */
   async function late(x: Exchange): Promise<StoredResponse | undefined> {
     const state = stateOf(x)
     const refusal = await check(x, state)
@@ -97,19 +144,34 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
       keepsServerErrors: idempotent?.preset === 'stripeV1',
       clock: o.clock,
       refuse: (error) => refuse(error, x),
+      told: (outcome) => told(x, state, outcome),
       report: (...about) => report(x, ...about),
     }
     return context.run(contextOf(x), () => capturedWrite(x, call, parts))
   }
 
+  function told(x: Exchange, state: RequestState, outcome: Outcome<unknown>): void {
+    state.isReplayed = outcome.ok && outcome.replayed
+    count(x, outcome.ok ? outcome.kind : outcome.code.toLowerCase())
+  }
+
+  function count(x: Exchange, outcome: string): void {
+    metrics.idempotency.inc({ route: x.route, outcome })
+  }
+
   function contextOf(x: Exchange): KeelsonContext {
     const tenant = scopeOf(x, idempotent?.scope ?? o.scope)
     const principal = principalOf(x, o)
-    return {
-      ...states.of(x)?.context,
+    const state = states.of(x)
+    const deadline = state === undefined ? undefined : deadlineOf(state)
+    const known = {
+      ...state?.context,
+      ...(deadline === undefined ? {} : { deadline }),
       ...(isScope(tenant) ? { tenant } : {}),
       ...(principal === undefined ? {} : { principal }),
     }
+    if (state !== undefined) state.known = known
+    return known
   }
 
   async function transact(x: Exchange, work: Work): Promise<StoredResponse> {
@@ -125,15 +187,17 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
       }
       claimOnce(x, state)
       const core = o.idempotency as TransactionalIdempotency
-      const result = await guardedWrite(x, core, { ...call, retries: o.retries }, work, o.correlation.header)
+      const result = await guardedWrite(x, core, { ...call, retries: o.retries }, work, {
+        correlationHeader: o.correlation.header,
+        told: (outcome) => told(x, state, outcome),
+      })
       return 'refusal' in result ? refuse(result.refusal, x) : result.response
     })
   }
 
   return {
     policy,
-    // No rule has its place here yet.
-    early: async () => undefined,
+    early,
     late,
     context: contextOf,
     ...(transactional ? { transact } : {}),

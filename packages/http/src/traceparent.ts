@@ -14,3 +14,8 @@ export function traceparentOf(lines: readonly string[], randomHex: (bytes: numbe
   const kept = (Number.parseInt(flags, 16) & KNOWN_FLAGS).toString(16).padStart(2, '0')
   return `00-${traceId}-${randomHex(8)}-${kept}`
 }
+
+/** True when `ours` continues what came in. */
+export function isSameTrace(inbound: string, ours: string): boolean {
+  return inbound.split('-')[1] === ours.split('-')[1]
+}
