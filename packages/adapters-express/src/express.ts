@@ -1,6 +1,6 @@
 import {
-  bodyTap,
   HttpError,
+  nodeExchanges,
   type Answer,
   type Exchange,
   type Http,
@@ -11,7 +11,7 @@ import {
 } from '@keelson/http'
 import { context, type Tx } from '@keelson/kernel'
 import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
-import { expressExchange, tapBody } from './exchange.ts'
+import { expressFrame } from './frame.ts'
 
 /** Keelson for one Express application. */
 export interface KeelsonExpress {
@@ -40,18 +40,12 @@ export interface KeelsonExpress {
 
 /** Translates between Express 5 or 4.18 and `http`. A wrong policy throws when its route is made. */
 export function createExpress(http: Http): KeelsonExpress {
-  // On the request itself: to the collector a WeakMap of short-lived keys costs more than all the rest.
-  const EXCHANGE = Symbol('keelson.exchange')
-  type Seen = Request & { [EXCHANGE]?: Exchange }
+  const exchanges = nodeExchanges(expressFrame, http.maxRawBody)
   http.adapter('express')
 
-  /** The exchange of a request; one that `context()` has not seen is new to http, which then says so. */
+  /** One that `context()` has not seen is new to http, which then says so. */
   function exchangeOf(req: Request, res: Response): Exchange {
-    const known = (req as Seen)[EXCHANGE]
-    if (known !== undefined) return known
-    const tap = bodyTap(http.maxRawBody)
-    tapBody(req, tap)
-    return ((req as Seen)[EXCHANGE] = expressExchange(req, res, tap))
+    return exchanges.of(req, res, req)
   }
 
   function route(policy: RoutePolicy): RequestHandler {
@@ -72,7 +66,7 @@ export function createExpress(http: Http): KeelsonExpress {
 
   return {
     context: () => (req, res, next) => {
-      if (EXCHANGE in req) return next()
+      if (exchanges.has(req)) return next()
       context.run(http.begin(exchangeOf(req, res)), next)
     },
 

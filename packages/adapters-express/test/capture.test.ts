@@ -6,12 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import type { Express, RequestHandler, Response } from 'express'
 import { afterEach, describe, expect, it } from 'vitest'
-import { bodyTap, type Captured, type Exchange, type StoredResponse } from '@keelson/http'
-import { expressExchange } from '../src/exchange.ts'
+import { nodeExchanges, type Captured, type Exchange, type StoredResponse } from '@keelson/http'
+import { expressFrame } from '../src/frame.ts'
 import { frameworks, open, readAnswer, sendRaw, serve, type Served } from './support.ts'
 import { MAX_BYTES, zoo } from './zoo.ts'
 import { zipping } from './zipping.ts'
 
+const exchanges = nodeExchanges(expressFrame, 1_000)
 type Save = (captured: Captured) => Promise<StoredResponse | undefined>
 
 describe.each(frameworks)('capture on $framework', ({ express }) => {
@@ -603,7 +604,7 @@ describe('the exchange', () => {
     const { express } = frameworks[0]!
     const app = express()
     app.use((req, res, next) => {
-      const x = expressExchange(req, res, bodyTap(1_000))
+      const x = exchanges.of(req, res, req)
       expect(x.header('If-None-Match')).toBe('*')
       x.hideHeader('If-None-Match')
       expect(x.header('If-None-Match')).toBe('*')
@@ -654,7 +655,7 @@ function capturing(
   }: { hold?: 'last' | 'all'; see?: (x: { -readonly [K in keyof Exchange]: Exchange[K] }) => void } = {},
 ): RequestHandler {
   return (req, res, next) => {
-    const x = expressExchange(req, res, bodyTap(1_000))
+    const x = exchanges.of(req, res, req)
     see?.(x)
     x.capture({ maxBytes: MAX_BYTES, hold }, save)
     next()

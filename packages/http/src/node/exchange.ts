@@ -1,0 +1,166 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { StoredResponse } from '@keelson/kernel'
+import { bodyTap, type BodyTap } from '../body-tap.ts'
+import { HttpError } from '../error.ts'
+import type { CaptureOptions, Exchange } from '../exchange.ts'
+import { readTarget } from '../request-target.ts'
+import { captureNodeAnswer } from './capture.ts'
+import { onNodeHead } from './head.ts'
+import { readBody, tapBody } from './request-body.ts'
+import { send } from './send.ts'
+
+/** What an adapter on node:http knows of its framework's requests: one for all of them. For adapters. */
+export interface NodeFrame<Raw> {
+  /** The target as the client sent it, whatever a router has cut off: '/orders?page=2'. */
+  target(raw: Raw): string
+  /** As {@link Exchange.route}; called late. */
+  route(raw: Raw): string
+  /** From now on the framework answers nothing: an answer of ours is sent by node:http. Default: nothing to do. */
+  take?(raw: Raw): void
+  /** As {@link Exchange.capture}, at most once a request. Default: the bytes that reach the response of node:http. */
+  capture?(raw: Raw, ...args: Parameters<Exchange['capture']>): void
+}
+
+/** The exchanges of one adapter. */
+export interface NodeExchanges<Raw> {
+  /** The exchange of a request, made when it is asked for first: from then on the bytes of its body are kept. */
+  of(req: IncomingMessage, res: ServerResponse, raw: Raw): Exchange
+  has(req: IncomingMessage): boolean
+}
+
+/** Requests and answers of node:http as exchanges; bodies are kept up to `maxRawBody` bytes. For adapters. */
+export function nodeExchanges<Raw>(frame: NodeFrame<Raw>, maxRawBody: number): NodeExchanges<Raw> {
+  // On the request itself: to the collector a WeakMap of short-lived keys costs more than all the rest.
+  const EXCHANGE = Symbol('keelson.exchange')
+  type Seen = IncomingMessage & { [EXCHANGE]?: Exchange }
+  return {
+    of(req: Seen, res, raw) {
+      const known = req[EXCHANGE]
+      if (known !== undefined) return known
+      const tap = bodyTap(maxRawBody)
+      tapBody(req, tap)
+      return (req[EXCHANGE] = new NodeExchange(req, res, raw, tap, frame))
+    },
+    has: (req) => EXCHANGE in req,
+  }
+}
+
+/** A class: one is made for each request, and an object literal with getters costs ten times as much. */
+class NodeExchange<Raw> implements Exchange {
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+  readonly #tap: BodyTap
+  readonly #frame: NodeFrame<Raw>
+  readonly #query: string
+  readonly #bytesBefore: number
+  readonly raw: Raw
+  readonly method: string
+  readonly path: string
+  #searchParams: URLSearchParams | undefined
+  #gone: AbortController | undefined
+  #body: Promise<Uint8Array> | undefined
+  #isCaptured = false
+
+  constructor(req: IncomingMessage, res: ServerResponse, raw: Raw, tap: BodyTap, frame: NodeFrame<Raw>) {
+    const { path, query } = readTarget(frame.target(raw))
+    this.#req = req
+    this.#res = res
+    this.#tap = tap
+    this.#frame = frame
+    this.#query = query
+    this.#bytesBefore = bytesWritten(req)
+    this.raw = raw
+    this.method = req.method!
+    this.path = path
+  }
+
+  get remoteAddress(): string {
+    return this.#req.socket.remoteAddress ?? ''
+  }
+
+  get route(): string {
+    return this.#frame.route(this.raw)
+  }
+
+  get searchParams(): URLSearchParams {
+    return (this.#searchParams ??= new URLSearchParams(this.#query))
+  }
+
+  get signal(): AbortSignal {
+    return (this.#gone ??= abortOnLeave(this.#res)).signal
+  }
+
+  get headersSent(): boolean {
+    return this.#res.headersSent
+  }
+
+  header(name: string): string | undefined {
+    const lines = this.headerLines(name)
+    return lines.length === 0 ? undefined : lines.join(', ')
+  }
+
+  /** Of `rawHeaders`: HTTP/2 and requests without a socket have no `headersDistinct`, and few names are ever asked for. */
+  headerLines(name: string): readonly string[] {
+    const { rawHeaders } = this.#req
+    const key = name.toLowerCase()
+    const lines: string[] = []
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const one = rawHeaders[i]!
+      if (one.length === key.length && one.toLowerCase() === key) lines.push(rawHeaders[i + 1]!)
+    }
+    return lines
+  }
+
+  hideHeader(name: string): void {
+    delete this.#req.headers[name.toLowerCase()]
+  }
+
+  rawBody(): Promise<Uint8Array> {
+    return (this.#body ??= readBody(this.#req, this.#tap))
+  }
+
+  setHeader(name: string, value: string | readonly string[]): void {
+    if (!this.#res.headersSent) this.#res.setHeader(name, value)
+  }
+
+  onHead(f: Parameters<Exchange['onHead']>[0]): void {
+    onNodeHead(this.#res, f)
+  }
+
+  capture(o: CaptureOptions, save: Parameters<Exchange['capture']>[1]): void {
+    if (this.#isCaptured) throw new HttpError('CAPTURE_TWICE', 'this answer is captured already')
+    this.#isCaptured = true
+    if (this.#frame.capture !== undefined) this.#frame.capture(this.raw, o, save)
+    else captureNodeAnswer(this.#res, { ...o, save }, (response, end) => send(this.#res, response, end))
+  }
+
+  send(response: StoredResponse): Promise<void> {
+    this.#frame.take?.(this.raw)
+    return send(this.#res, response, (body) => this.#res.end(body))
+  }
+
+  onEnd(f: Parameters<Exchange['onEnd']>[0]): void {
+    const res = this.#res
+    const report = (): void => {
+      const bytes = bytesWritten(this.#req) - this.#bytesBefore
+      f({ status: res.statusCode, bytes, aborted: !res.writableFinished })
+    }
+    if (res.closed) report()
+    else res.once('close', report)
+  }
+}
+
+/** A request that was injected has no real socket. */
+function bytesWritten({ socket }: IncomingMessage): number {
+  return (socket as { bytesWritten?: number }).bytesWritten ?? 0
+}
+
+function abortOnLeave(res: ServerResponse): AbortController {
+  const gone = new AbortController()
+  const onClose = (): void => {
+    if (!res.writableFinished) gone.abort()
+  }
+  if (res.closed) onClose()
+  else res.once('close', onClose)
+  return gone
+}

@@ -1,0 +1,27 @@
+import type { IncomingMessage } from 'node:http'
+import type { BodyTap } from '../body-tap.ts'
+
+/** Lets `tap` see the body's bytes on their way into the request's stream, whoever reads it later. */
+export function tapBody(req: IncomingMessage, tap: BodyTap): void {
+  if (req.readableDidRead || req.readableLength > 0) return tap.miss()
+  if (req.complete) return tap.end()
+  const { push } = req
+  req.push = (chunk: Uint8Array | null, encoding) => {
+    if (chunk === null) tap.end()
+    else tap.chunk(chunk)
+    // The bytes are kept anyway: whoever waits for them must not wait for a reader that comes later.
+    return push.call(req, chunk, encoding) || tap.wanted
+  }
+}
+
+/** The bytes that `tap` has seen or is going to see. */
+export function readBody(req: IncomingMessage, tap: BodyTap): Promise<Uint8Array> {
+  const bytes = tap.bytes()
+  if (tap.wanted) {
+    if (req.destroyed) tap.abort()
+    else req.once('close', () => tap.abort())
+    // Its flow may have been stopped by a full stream that nobody reads.
+    req.socket.resume()
+  }
+  return bytes
+}
