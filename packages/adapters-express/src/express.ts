@@ -1,6 +1,5 @@
 import {
   HttpError,
-  nodeExchanges,
   type Answer,
   type Exchange,
   type Http,
@@ -9,6 +8,7 @@ import {
   type Route,
   type RoutePolicy,
 } from '@keelson/http'
+import { nodeExchanges } from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
 import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
 import { expressFrame } from './frame.ts'

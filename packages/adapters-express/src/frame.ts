@@ -1,5 +1,5 @@
 import type { Request } from 'express'
-import type { NodeFrame } from '@keelson/http'
+import type { NodeFrame } from '@keelson/http/node'
 
 /** How requests of Express are read. */
 export const expressFrame: NodeFrame<Request> = {
