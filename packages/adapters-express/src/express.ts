@@ -8,7 +8,7 @@ import {
   type Route,
   type RoutePolicy,
 } from '@keelson/http'
-import { nodeExchanges } from '@keelson/http/node'
+import { nodeExchanges, type NodeExchange } from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
 import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
 import { expressFrame } from './frame.ts'
@@ -44,7 +44,7 @@ export function createExpress(http: Http): KeelsonExpress {
   http.adapter('express')
 
   /** One that `context()` has not seen is new to http, which then says so. */
-  function exchangeOf(req: Request, res: Response): Exchange {
+  function exchangeOf(req: Request, res: Response): NodeExchange {
     return exchanges.of(req, res, req)
   }
 
@@ -100,14 +100,10 @@ export function createExpress(http: Http): KeelsonExpress {
       const unmatched: RequestHandler = (req, res, next) => {
         // Express itself knows the methods of a path.
         if (req.method === 'OPTIONS') return next()
-        const x = exchangeOf(req, res)
-        settle(next, () => x.send(http.problem(undefined, x)))
+        settle(next, () => exchangeOf(req, res).fail(http, undefined))
       }
       const failed: ErrorRequestHandler = (error, req, res, next) => {
-        const x = exchangeOf(req, res)
-        const answer = http.problem(error, x)
-        if (x.headersSent) res.destroy()
-        else settle(next, () => x.send(answer))
+        settle(next, () => exchangeOf(req, res).fail(http, error))
       }
       return [unmatched, failed]
     },

@@ -3,11 +3,15 @@ import type { StoredResponse } from '@keelson/kernel'
 import { bodyTap, type BodyTap } from '../body-tap.ts'
 import { HttpError } from '../error.ts'
 import type { CaptureOptions, Exchange } from '../exchange.ts'
+import type { FetchHandler } from '../fetch-handler.ts'
+import type { Http } from '../http.ts'
 import { readTarget } from '../request-target.ts'
 import { captureNodeAnswer } from './capture.ts'
 import { onNodeHead } from './head.ts'
 import { readBody, tapBody } from './request-body.ts'
+import { sendWeb } from './send-web.ts'
 import { send } from './send.ts'
+import { toRequest } from './to-request.ts'
 
 /** What an adapter on node:http knows of its framework's requests: one for all of them. For adapters. */
 export interface NodeFrame<Raw> {
@@ -21,10 +25,21 @@ export interface NodeFrame<Raw> {
   capture?(raw: Raw, ...args: Parameters<Exchange['capture']>): void
 }
 
+/** An exchange over node:http. */
+export interface NodeExchange extends Exchange {
+  /**
+   * Answers by an API that is mounted, and sees of the path only `target`. Settles when the answer was handed over.
+   * Rejects with what the API or its body threw.
+   */
+  serve(api: FetchHandler, target: string): Promise<void>
+  /** Answers with the problem of what was thrown (undefined: no route matched); an answer that has begun is broken off. */
+  fail(http: Pick<Http, 'problem'>, error: unknown): Promise<void>
+}
+
 /** The exchanges of one adapter. */
 export interface NodeExchanges<Raw> {
   /** The exchange of a request, made when it is asked for first: from then on the bytes of its body are kept. */
-  of(req: IncomingMessage, res: ServerResponse, raw: Raw): Exchange
+  of(req: IncomingMessage, res: ServerResponse, raw: Raw): NodeExchange
   has(req: IncomingMessage): boolean
 }
 
@@ -32,21 +47,21 @@ export interface NodeExchanges<Raw> {
 export function nodeExchanges<Raw>(frame: NodeFrame<Raw>, maxRawBody: number): NodeExchanges<Raw> {
   // On the request itself: to the collector a WeakMap of short-lived keys costs more than all the rest.
   const EXCHANGE = Symbol('keelson.exchange')
-  type Seen = IncomingMessage & { [EXCHANGE]?: Exchange }
+  type Seen = IncomingMessage & { [EXCHANGE]?: NodeExchange }
   return {
     of(req: Seen, res, raw) {
       const known = req[EXCHANGE]
       if (known !== undefined) return known
       const tap = bodyTap(maxRawBody)
       tapBody(req, tap)
-      return (req[EXCHANGE] = new NodeExchange(req, res, raw, tap, frame))
+      return (req[EXCHANGE] = new FramedExchange(req, res, raw, tap, frame))
     },
     has: (req) => EXCHANGE in req,
   }
 }
 
 /** A class: one is made for each request, and an object literal with getters costs ten times as much. */
-class NodeExchange<Raw> implements Exchange {
+class FramedExchange<Raw> implements NodeExchange {
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
   readonly #tap: BodyTap
@@ -137,6 +152,19 @@ class NodeExchange<Raw> implements Exchange {
   send(response: StoredResponse): Promise<void> {
     this.#frame.take?.(this.raw)
     return send(this.#res, response, (body) => this.#res.end(body))
+  }
+
+  async serve(api: FetchHandler, target: string): Promise<void> {
+    const { remoteAddress } = this
+    const response = await api(toRequest(this.#req, this, target), { remoteAddress })
+    this.#frame.take?.(this.raw)
+    await sendWeb(this.#res, response)
+  }
+
+  async fail(http: Pick<Http, 'problem'>, error: unknown): Promise<void> {
+    const answer = http.problem(error, this)
+    if (this.headersSent) this.#res.destroy()
+    else await this.send(answer)
   }
 
   onEnd(f: Parameters<Exchange['onEnd']>[0]): void {

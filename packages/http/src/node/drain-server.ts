@@ -1,0 +1,61 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+
+/** How often sockets are looked for that have become idle. */
+const TICK_MS = 100
+
+/** A server of node:http, or of node:http2. */
+export type DrainableServer = Pick<Server, 'listening' | 'close' | 'prependListener'> &
+  Partial<Pick<Server, 'closeIdleConnections'>>
+
+/** A part of a shutdown: `shutdown.add('http', part)`. */
+export interface ServerDrain {
+  /**
+   * No new connections; each answer that has not begun says `Connection: close`; idle sockets are closed. Settles when no
+   * request is left, or when `signal` aborts.
+   */
+  drain(signal: AbortSignal): Promise<void>
+}
+
+/** Counts the requests of a server from now on, so that it can be drained. For adapters. */
+export function drainServer(server: DrainableServer): ServerDrain {
+  const active = new Set<ServerResponse>()
+  let isDraining = false
+
+  server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
+    active.add(res)
+    if (isDraining) closeAfter(res)
+    res.once('close', () => active.delete(res))
+  })
+
+  return {
+    async drain(signal) {
+      isDraining = true
+      if (server.listening) server.close()
+      active.forEach(closeAfter)
+      // Only after a tick: what has arrived on an open connection is then seen.
+      do {
+        await tick(signal)
+        server.closeIdleConnections?.()
+      } while (active.size > 0 && !signal.aborted)
+    },
+  }
+}
+
+function closeAfter(res: ServerResponse): void {
+  // HTTP/2 has no such field: its sessions are closed by the server.
+  if (!res.headersSent && res.req.httpVersionMajor < 2) res.setHeader('Connection', 'close')
+}
+
+/** Holds the process: the parts that close after this one must still run. */
+function tick(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, TICK_MS)
+    function done(): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', done)
+  })
+}

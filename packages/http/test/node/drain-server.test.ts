@@ -1,0 +1,111 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { drainServer, type ServerDrain } from '@keelson/http/node'
+
+const servers: Server[] = []
+afterEach(() => servers.splice(0).forEach((server) => server.close().closeAllConnections()))
+
+async function serving(listener: RequestListener): Promise<{ port: number; server: Server; part: ServerDrain }> {
+  const server = createServer(listener)
+  servers.push(server)
+  const part = drainServer(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { port: (server.address() as AddressInfo).port, server, part }
+}
+
+/** A keep-alive connection and what it received. */
+async function client(
+  port: number,
+): Promise<{ socket: Socket; ask(path?: string): void; text(): string; closed: Promise<unknown> }> {
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  let text = ''
+  socket.on('data', (chunk) => (text += String(chunk))).on('error', () => {})
+  return {
+    socket,
+    ask: (path = '/') => void socket.write(`GET ${path} HTTP/1.1\r\nHost: t\r\n\r\n`),
+    text: () => text,
+    closed: once(socket, 'close'),
+  }
+}
+
+const never = new AbortController().signal
+
+describe('draining a server', () => {
+  it('lets an answer that is under way end, tells its client to go, and only then settles', async () => {
+    const arrived = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const { port, part } = await serving(async (_req, res) => {
+      arrived.resolve()
+      await go.promise
+      res.end('whole')
+    })
+    const one = await client(port)
+    one.ask()
+    await arrived.promise
+    let isDrained = false
+    const drained = part.drain(never).then(() => (isDrained = true))
+    await sleep(350)
+    expect(isDrained).toBe(false)
+    await expect(client(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    go.resolve()
+    await drained
+    await one.closed
+    expect(one.text()).toMatch(/Connection: close[\s\S]*whole$/)
+  })
+
+  it('closes a connection whose head had left before', async () => {
+    const begun = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const { port, part } = await serving(async (_req, res) => {
+      res.write('one')
+      begun.resolve()
+      await go.promise
+      res.end('two')
+    })
+    const one = await client(port)
+    one.ask()
+    await begun.promise
+    const drained = part.drain(never)
+    go.resolve()
+    await drained
+    await one.closed
+    expect(one.text()).toContain('two')
+  })
+
+  it('closes idle connections, and answers what has come on one before', async () => {
+    const { port, part } = await serving((req, res) => res.end(req.url))
+    const idle = await client(port)
+    idle.ask('/first')
+    await once(idle.socket, 'data')
+    const fresh = await client(port)
+    const drained = part.drain(never)
+    fresh.ask('/late')
+    await drained
+    await Promise.all([idle.closed, fresh.closed])
+    expect(fresh.text()).toMatch(/Connection: close[\s\S]*\/late$/)
+  })
+
+  it('settles when its time is over, also at once', async () => {
+    const { port, part } = await serving(() => {})
+    const one = await client(port)
+    one.ask()
+    await sleep(20)
+    const limit = new AbortController()
+    const drained = part.drain(limit.signal)
+    limit.abort()
+    await drained
+    await part.drain(limit.signal)
+    expect(one.socket.closed).toBe(false)
+    one.socket.destroy()
+  })
+
+  it('of a server that never listened is nothing', async () => {
+    const server = createServer()
+    await drainServer(server).drain(never)
+  })
+})
