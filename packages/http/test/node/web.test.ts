@@ -126,8 +126,10 @@ describe('a request of node:http as a web Request', () => {
     const go = Promise.withResolvers<void>()
     let received = 0
     const port = await mounted(async ({ body }) => {
-      await go.promise
-      for await (const chunk of body!) received += chunk.length
+      for await (const chunk of body!) {
+        received += chunk.length
+        await go.promise
+      }
       return new Response(String(received))
     })
     const total = 64 * 1024 * 1024
