@@ -1,4 +1,5 @@
 /** `pnpm check`: everything that can be said of the code without running it. */
+import { adapterFaults } from './check/adapters.ts'
 import { changesets } from './check/changesets.ts'
 import { docComments } from './check/doc-comments.ts'
 import { links } from './check/links.ts'
@@ -25,6 +26,7 @@ const ok = await runSteps([
   command('types', 'tsc', '-b'),
   command('unused code', 'knip'),
   { name: 'doc comments', run: () => docComments(packages()) },
+  { name: 'adapters translate', run: () => adapterFaults(files) },
   { name: 'unfinished marks', run: () => unfinishedMarks(files) },
   { name: 'changesets', run: () => changesets(packages()) },
   { name: 'links', run: () => links(files) },

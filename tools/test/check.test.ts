@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { adapterFaults } from '../check/adapters.ts'
 import { changesetFaults, packagesIn } from '../check/changesets.ts'
 import { exportsOf, isDocumented } from '../check/doc-comments.ts'
 import { links } from '../check/links.ts'
@@ -129,4 +130,43 @@ test('a missing, misplaced or invented heading is named', () => {
     "heading 'Ten lines' is out of order",
     "heading 'Thanks' is out of order",
   ])
+})
+
+test('an adapter has at most 250 lines of code, all files together, comments and blank lines not counted', () => {
+  const code = (lines: number): string => `${'/** Says\n * why. */\n\n  // Here.\n'.repeat(50)}${'a()\n'.repeat(lines)}`
+  const files = [
+    { path: 'packages/adapters-x/src/a.ts', text: code(125) },
+    { path: 'packages/adapters-x/src/deep/b.ts', text: code(125) },
+    { path: 'packages/adapters-x/test/a.test.ts', text: code(125) },
+    { path: 'packages/adapters-y/src/a.ts', text: code(251) },
+    { path: 'packages/http/src/a.ts', text: code(251) },
+  ]
+  expect(adapterFaults(files)).toEqual(['packages/adapters-y: 251 lines of code, at most 250'])
+})
+
+test('a status or the name of a header in an adapter is a rule in the wrong place', () => {
+  const rules = [
+    'status: 404',
+    'send(503)',
+    "get('Content-Type')",
+    '"x-own"',
+    "'vary'",
+    "'Idempotency-Key'",
+    '`location`',
+  ]
+  const others = [
+    '12',
+    '1_000',
+    '4040',
+    "'express 5.404'",
+    'content',
+    "'date of birth'",
+    '/* 404 */',
+    "'x'",
+    'a.vary()',
+  ]
+  const text = [...rules, ...others].join('\n')
+  expect(adapterFaults([{ path: 'packages/adapters-x/src/a.ts', text }])).toEqual(
+    rules.map((rule, i) => `packages/adapters-x/src/a.ts:${i + 1}: belongs into http: ${rule}`),
+  )
 })

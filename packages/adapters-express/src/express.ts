@@ -2,13 +2,20 @@ import {
   HttpError,
   type Answer,
   type Exchange,
+  type FetchHandler,
   type Http,
   type IdempotentRule,
   type Operation,
   type Route,
   type RoutePolicy,
 } from '@keelson/http'
-import { nodeExchanges, type NodeExchange } from '@keelson/http/node'
+import {
+  drainServer,
+  nodeExchanges,
+  type DrainableServer,
+  type NodeExchange,
+  type ServerDrain,
+} from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
 import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
 import { expressFrame } from './frame.ts'
@@ -34,6 +41,10 @@ export interface KeelsonExpress {
     policy: RoutePolicy,
     handler: (req: Req, tx: Tx, op: Operation) => Answer<T>,
   ): RequestHandler<any, T>
+  /** A management API; it sees the path behind this place: `app.use('/health', k.mount(healthApi({ health })))`. */
+  mount(api: FetchHandler): RequestHandler
+  /** A part of a shutdown, made before the server takes requests: `shutdown.add('http', k.shutdown(server))`. */
+  shutdown(server: DrainableServer): ServerDrain
   /** Last of all: what no route matched, and what routes threw, as problems. */
   errors(): (RequestHandler | ErrorRequestHandler)[]
 }
@@ -95,6 +106,9 @@ export function createExpress(http: Http): KeelsonExpress {
         })
       }
     },
+
+    mount: (api) => (req, res, next) => settle(next, () => exchangeOf(req, res).serve(api, req.url)),
+    shutdown: drainServer,
 
     errors() {
       const unmatched: RequestHandler = (req, res, next) => {

