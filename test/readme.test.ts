@@ -76,7 +76,7 @@ describe('README.md', () => {
   })
 })
 
-describe.each(['kernel', 'idempotency', 'http', 'adapters-express'])('packages/%s/README.md', (name) => {
+describe.each(['kernel', 'idempotency', 'resilience', 'http', 'adapters-express'])('packages/%s/README.md', (name) => {
   const file = `packages/${name}/README.md`
   test.each(blocks(file, 'ts'))('a code block runs: %#', async (code) => {
     const port = await freePort()
