@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Case } from '@keelson/kernel/conformance'
+import type { Exchange } from '../../exchange.ts'
+import type { HttpSubject } from '../http-subject.ts'
+import { httpCase, MOMENT_MS, route, type TestRoute } from '../stage.ts'
+
+/** What http is shown of a request. */
+export const exchangeCases: readonly Case<HttpSubject>[] = [
+  httpCase('a request is shown as the client sent it', async ({ serve, key, equal }) => {
+    const bytes = Buffer.from('{ "a" : 1 }')
+    const looking = watched(async (x) => ({
+      method: x.method,
+      route: x.route,
+      path: x.path,
+      query: [...x.searchParams],
+      lines: x.headerLines('X-Twice'),
+      joined: x.header('x-twice'),
+      none: [x.header('x-none'), x.headerLines('x-none')],
+      isLocal: /^(::ffff:)?127\.0\.0\.1$/.test(x.remoteAddress),
+      body: Buffer.from(await x.rawBody()).toString(),
+      again: Buffer.from(await x.rawBody()).toString(),
+      headersSent: x.headersSent,
+      isAborted: x.signal.aborted,
+    }))
+    const site = await serve([looking.route])
+    const answer = await site.call(looking.route, key(), {
+      path: '/items/a%20b?q=1&q=2&r=%C3%B6',
+      headers: [
+        ['Content-Type', 'application/json'],
+        ['X-Twice', 'one'],
+        ['X-Other', '-'],
+        ['x-twice', 'two'],
+      ],
+      body: bytes,
+    })
+    equal(answer.status, 201)
+    equal(looking.seen, [
+      {
+        method: 'POST',
+        route: '/items/:id',
+        path: '/items/a%20b',
+        query: [
+          ['q', '1'],
+          ['q', '2'],
+          ['r', 'ö'],
+        ],
+        lines: ['one', 'two'],
+        joined: 'one, two',
+        none: [undefined, []],
+        isLocal: true,
+        body: bytes.toString(),
+        again: bytes.toString(),
+        headersSent: false,
+        isAborted: false,
+      },
+    ])
+  }),
+
+  httpCase('a header that is hidden is hidden from the framework only: no 304 behind it', async (stage) => {
+    const { serve, key, equal } = stage
+    const plain = route('json', { method: 'GET', path: '/plain' })
+    const hiding = watched((x) => {
+      x.hideHeader('If-None-Match')
+      return x.header('if-none-match')
+    }, 'GET')
+    const site = await serve([plain, hiding.route])
+    const etag = (await site.call(plain, undefined)).header('etag') ?? '"any"'
+    const headers = [['If-None-Match', etag] as const]
+    const answer = await site.call(hiding.route, key(), { path: '/items/1', headers })
+    equal([answer.status, answer.json(), hiding.seen], [201, { id: 7, name: 'Zoë' }, [etag]])
+  }),
+
+  httpCase(
+    'the head is shown once before it leaves, and takes its last headers then',
+    async ({ serve, key, equal }) => {
+      const heads: unknown[] = []
+      const looking = watched((x) => {
+        x.setHeader('X-Set', ['one', 'two'])
+        x.onHead((status, headers) => {
+          heads.push([status, headers.filter(([name]) => name.toLowerCase() === 'x-set').map(([, value]) => value)])
+          x.setHeader('X-Late', 'yes')
+        })
+      })
+      const site = await serve([looking.route])
+      const answer = await site.call(looking.route, key(), { path: '/items/1' })
+      equal([answer.header('x-late'), answer.all('x-set').join(', ')], ['yes', 'one, two'])
+      equal(heads.length, 1)
+      equal((heads[0] as [number])[0], 201)
+    },
+  ),
+
+  httpCase('the end is told once: with its status and bytes, or that the client has left', async (stage) => {
+    const { serve, key, equal, ok, until } = stage
+    const ends: { status: number; bytes: number; aborted: boolean }[] = []
+    let last: Exchange | undefined
+    let go = Promise.resolve()
+    const entered = Promise.withResolvers<void>()
+    const looking = watched(
+      (x) => {
+        last = x
+        x.onEnd((end) => ends.push(end))
+      },
+      'POST',
+      () => {
+        if (ends.length > 0) entered.resolve()
+        return go
+      },
+    )
+    const site = await serve([looking.route])
+    const whole = await site.call(looking.route, key(), { path: '/items/1' })
+    await until('the end of an answer', () => ends.length === 1)
+    equal([ends[0]!.status, ends[0]!.aborted, last!.signal.aborted], [201, false, false])
+    ok(ends[0]!.bytes > whole.body.length, `${ends[0]!.bytes} bytes with the header block`)
+
+    const held = Promise.withResolvers<void>()
+    go = held.promise
+    const connection = site.openCall(looking.route, key(), { path: '/items/2' })
+    await entered.promise
+    connection.leave()
+    await until('the end of a connection', () => ends.length === 2)
+    equal([ends[1]!.aborted, last!.signal.aborted], [true, true])
+    held.resolve()
+    await sleep(MOMENT_MS)
+    equal(ends.length, 2, 'ends')
+  }),
+]
+
+/** A route whose rule looks at the exchange; what it saw. */
+function watched(
+  look: (x: Exchange) => unknown,
+  method = 'POST',
+  onEnter: () => unknown = () => {},
+): { route: TestRoute; seen: unknown[] } {
+  const seen: unknown[] = []
+  const key = async (x: Exchange): Promise<string | undefined> => {
+    seen.push(await look(x))
+    return x.header('idempotency-key')
+  }
+  return { route: route('json', { method, path: '/items/:id', policy: { idempotent: { key } }, onEnter }), seen }
+}

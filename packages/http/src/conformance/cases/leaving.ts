@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Case } from '@keelson/kernel/conformance'
+import type { HttpSubject } from '../http-subject.ts'
+import { httpCase, MOMENT_MS, route } from '../stage.ts'
+
+const keyed = { idempotent: {} }
+
+/** Connections that end before their answer. */
+export const leavingCases: readonly Case<HttpSubject>[] = [
+  httpCase('a client that leaves in the middle of its body claims nothing', async ({ serve, key, equal }) => {
+    const json = route('json', { policy: keyed })
+    const site = await serve([json])
+    const mine = key()
+    const connection = site.openCall(json, mine, { headers: [['Content-Type', 'application/json']], length: 1_000 })
+    connection.socket.write('{"half":')
+    await sleep(MOMENT_MS)
+    connection.leave()
+    await sleep(MOMENT_MS)
+    equal([json.runs, site.watched.begins, await site.find(json, mine)], [0, 0, null])
+  }),
+
+  httpCase('a client that leaves changes nothing: the handler goes on, and the retry is a replay', async (stage) => {
+    const { serve, key, equal, until } = stage
+    const entered = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const json = route('json', {
+      policy: keyed,
+      onEnter() {
+        entered.resolve()
+        return go.promise
+      },
+    })
+    const site = await serve([json])
+    const mine = key()
+    const connection = site.openCall(json, mine)
+    await entered.promise
+    connection.leave()
+    await sleep(MOMENT_MS)
+    go.resolve()
+    await until('the answer is stored', async () => (await site.find(json, mine))?.state === 'done')
+    const again = await site.call(json, mine)
+    equal([again.status, again.header('idempotent-replayed'), json.runs], [201, 'true', 1])
+    equal(
+      site.log.filter(({ level }) => level === 'error'),
+      [],
+    )
+  }),
+
+  httpCase('an answer that its handler breaks off is broken for the client, and its key is free', async (stage) => {
+    const { supports, serve, key, equal, ok } = stage
+    if (!supports('stream')) return
+    let breaks = true
+    const stream = route('stream', {
+      policy: keyed,
+      async *pieces() {
+        yield 'one'
+        yield 'two'
+        await sleep(1)
+        if (breaks) throw new Error('the source broke')
+        yield 'three'
+      },
+    })
+    const site = await serve([stream])
+    const mine = key()
+    const raw = site.openCall(stream, mine)
+    const broken = await raw.whole()
+    ok(!broken.body.toString().includes('three'))
+    ok(!raw.isComplete(), 'a broken answer must not look complete')
+    breaks = false
+    const again = await site.call(stream, mine)
+    equal([again.body.toString(), again.header('idempotent-replayed'), stream.runs], ['onetwothree', undefined, 2])
+  }),
+
+  httpCase('an answer that never ends behind a client that left is given up after its lease', async (stage) => {
+    const { supports, serve, key, equal, until } = stage
+    if (!supports('never-ends')) return
+    let ends = false
+    const never = route('never-ends', {
+      policy: keyed,
+      async *pieces() {
+        yield 'one'
+        yield 'two'
+        if (!ends) await new Promise(() => {})
+      },
+    })
+    const site = await serve([never], { core: { lease: '200ms' } })
+    const mine = key()
+    const connection = site.openCall(never, mine)
+    await connection.until(({ body }) => body.length > 0)
+    equal((await site.find(never, mine))?.state, 'inflight')
+    connection.leave()
+    ends = true
+    await until('the key is free', async () => (await site.find(never, mine)) === null)
+    const again = await site.call(never, mine)
+    equal([again.body.toString(), never.runs], ['onetwo', 2])
+  }),
+]

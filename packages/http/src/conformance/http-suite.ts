@@ -1,0 +1,35 @@
+import type { Suite } from '@keelson/kernel/conformance'
+import { contextCases } from './cases/context.ts'
+import { exchangeCases } from './cases/exchange.ts'
+import { idCases } from './cases/ids.ts'
+import { keyCases } from './cases/keys.ts'
+import { leavingCases } from './cases/leaving.ts'
+import { mountCases } from './cases/mount.ts'
+import { orderCases } from './cases/order.ts'
+import { problemCases } from './cases/problems.ts'
+import { shutdownCases } from './cases/shutdown.ts'
+import { transactionCases } from './cases/transactions.ts'
+import { zooCases } from './cases/zoo.ts'
+import type { HttpSubject } from './http-subject.ts'
+
+/**
+ * All that an adapter promises, over real sockets. What a subject `has`: 'database' for transactional routes, when it
+ * gives one; 'shutdown', when what `start` answers can `drain`. A run takes some seconds.
+ */
+export const httpSuite: Suite<HttpSubject> = {
+  name: 'http adapter',
+  of: 'start',
+  cases: [
+    ...exchangeCases,
+    ...zooCases,
+    ...keyCases,
+    ...leavingCases,
+    ...idCases,
+    ...contextCases,
+    ...problemCases,
+    ...orderCases,
+    ...transactionCases,
+    ...mountCases,
+    ...shutdownCases,
+  ],
+}

@@ -1,0 +1,3 @@
+export { httpSuite } from './http-suite.ts'
+export { echoContext, sample } from './sample.ts'
+export type { HttpSubject, Kind, PlanRoute, Served } from './http-subject.ts'
