@@ -23,8 +23,8 @@ export function expressSubject({ framework, express }: Framework): HttpSubject {
       const app = express()
       app.use(k.context(), express.json({ limit: '1mb' }))
       for (const route of plan) {
-        const { method, path, policy = {} } = route
-        app[method.toLowerCase() as 'get'](path, k.early(policy), authenticate, ...handlersOf(k, route))
+        const early = route.policy === undefined ? [] : [k.early(route.policy)]
+        app[route.method.toLowerCase() as 'get'](route.path, ...early, authenticate, ...handlersOf(k, route))
       }
       app.use(k.errors())
       const { port, close } = await serve(app)
@@ -34,10 +34,10 @@ export function expressSubject({ framework, express }: Framework): HttpSubject {
 }
 
 function handlersOf(k: ReturnType<typeof createExpress>, route: PlanRoute): RequestHandler[] {
-  const { policy = {}, kind, work } = route
+  const { policy, kind, work } = route
   if (work !== undefined) {
     return [
-      k.transaction(policy, async (req: Request, tx, op) => {
+      k.transaction(policy!, async (req: Request, tx, op) => {
         await route.enter()
         return work(tx, op, req.body)
       }),
@@ -51,7 +51,7 @@ function handlersOf(k: ReturnType<typeof createExpress>, route: PlanRoute): Requ
     }
     run().catch(next)
   }
-  return [k.route(policy), handler]
+  return policy === undefined ? [handler] : [k.route(policy), handler]
 }
 
 /** The application's own. */
@@ -94,7 +94,7 @@ const handlers: Record<Exclude<Kind, 'work' | 'api' | 'web-response'>, Handler> 
     res.type('text/event-stream').flushHeaders()
     return write(res, pieces())
   },
-  'echo-context': async (req, res) => res.json(await echoContext(req.body)),
+  'echo-context': async (req, res) => res.json(await echoContext(req.body, req.get('if-none-match'))),
 }
 
 async function write(res: Response, pieces: AsyncIterable<string>): Promise<void> {

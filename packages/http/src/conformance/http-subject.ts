@@ -25,7 +25,7 @@ import type { RoutePolicy } from '../policy.ts'
  * - `sse`: `text/event-stream`, each piece is written as it comes
  * - `work`: a transactional route; its handler answers `route.work(tx, op, body)` with the parsed body
  * - `api`: no handler: `route.api` is mounted at `route.path`, for all methods
- * - `echo-context`: `await echoContext(body)` as JSON, with the parsed body
+ * - `echo-context`: `await echoContext(body, ifNoneMatch)` as JSON: the parsed body, and that header as the framework shows it
  */
 export type Kind =
   | 'json'
@@ -87,7 +87,8 @@ export interface HttpSubject {
   readonly name: string
   /**
    * Serves the plan as an application would: the adapter's context first, then the framework's parser of JSON bodies,
-   * then for each route: the policy's early part, authentication, its late part, the handler; problems last.
+   * then for each route: the early part of its policy, if it has one, authentication, the late part, the handler; problems
+   * last.
    *
    * The framework's own authentication reads `Authorization: Bearer ann`: ann is the user, 'Bearer nobody' is refused
    * with the framework's own 401, and without the header the request is nobody's and passes.

@@ -47,8 +47,14 @@ export const sample: {
 /** What no client may read: the message of `sample.error()`. */
 export const secret: string = SECRET
 
-/** What a handler sees of its context: at once, after a timer, after a turn of the loop, in a stream's callback. */
-export async function echoContext(body: unknown): Promise<{ body: unknown; seen: (readonly unknown[])[] }> {
+/**
+ * What a handler sees of its request: the parsed body, the header If-None-Match, and its context at once, after a timer,
+ * after a turn of the loop and in a stream's callback.
+ */
+export async function echoContext(
+  body: unknown,
+  ifNoneMatch: string | null = null,
+): Promise<{ body: unknown; ifNoneMatch: string | null; seen: (readonly unknown[])[] }> {
   const seen = [look()]
   await sleep(1)
   seen.push(look())
@@ -61,7 +67,7 @@ export async function echoContext(body: unknown): Promise<{ body: unknown; seen:
   const stream = Readable.from(['piece'])
   stream.on('data', () => seen.push(look()))
   await new Promise((resolve) => stream.on('end', resolve))
-  return { body, seen }
+  return { body, ifNoneMatch, seen }
 }
 
 /** Correlation id, tenant and user of now; null where there is none. */

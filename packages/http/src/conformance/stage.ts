@@ -38,8 +38,8 @@ interface WatchedStore {
   begins: number
   /** Ends that the store has acknowledged. */
   readonly ends: Settlement['kind'][]
-  /** The answers that were stored. */
-  readonly kept: StoredResponse[]
+  /** The answers that the store has given back. */
+  readonly given: StoredResponse[]
 }
 
 /** A log line. */
@@ -171,7 +171,7 @@ async function serve(
   routes: readonly PlanRoute[],
   o: SiteOptions,
 ): Promise<Site> {
-  const watched = { beforeSettle: () => {}, beforeBegin: () => {}, begins: 0, ends: [], kept: [] } as WatchedStore
+  const watched = { beforeSettle: () => {}, beforeBegin: () => {}, begins: 0, ends: [], given: [] } as WatchedStore
   const core: Idempotency = createIdempotency({
     store: watching(subject.store ?? memoryStore(), watched),
     // No machine stands still that long.
@@ -224,14 +224,15 @@ function watching(store: IdempotencyStore, watched: WatchedStore): IdempotencySt
     async begin(...args) {
       watched.begins++
       await watched.beforeBegin()
-      return store.begin(...args)
+      const begin = await store.begin(...args)
+      if (begin.kind === 'done') watched.given.push(responseCodec.decode(begin.bytes))
+      return begin
     },
     async settle(...args) {
       const [, , as] = args
       await watched.beforeSettle(as)
       const settled = await store.settle(...args)
       watched.ends.push(as.kind)
-      if (as.kind === 'done') watched.kept.push(responseCodec.decode(as.bytes))
       return settled
     },
   }

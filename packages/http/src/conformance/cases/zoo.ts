@@ -157,7 +157,7 @@ async function passesAndIsGivenAgain({ serve, key, equal, ok }: Stage, animal: A
   sameBytes(equal, again.body, first.body, 'the replay')
   const kept = ownLines(first).filter(([name]) => !/^set-cookie$/i.test(name))
   equal(byName(ownLines(again)), byName([...kept, ['Idempotent-Replayed', 'true']]), 'headers of the replay')
-  for (const stored of site.watched.kept) {
+  for (const stored of site.watched.given) {
     const names = stored.headers.map(([name]) => name.toLowerCase())
     equal(
       names.filter((name) => NEVER_KEPT.test(name)),

@@ -1,0 +1,331 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { reply, responseCodec, type StoredResponse } from '@keelson/kernel'
+import type { Subject } from '@keelson/kernel/conformance'
+import { memoryStore } from '@keelson/idempotency'
+import type { Captured, Exchange } from '../../exchange.ts'
+import type { FetchHandler } from '../../fetch-handler.ts'
+import { asReply } from '../../replies.ts'
+import type { HttpSubject } from '../http-subject.ts'
+import { naiveCapture, type Naive } from './naive-capture.ts'
+import { nodeAnswer, noteAnswers } from './node-answer.ts'
+import { wrongExchange, wrongHttp, wrongPlan, wrongRoute, wrongRule, type Fault } from './wrapped.ts'
+
+type Save = Parameters<Exchange['capture']>[1]
+
+const LATER_MS = 50
+
+/** Another `save` for what is captured. */
+const wrongSave = (wrong: (save: Save, x: Exchange) => Save): Fault =>
+  wrongExchange((x) => ({ capture: (o, save) => x.capture(o, wrong(save, x)) }))
+
+/** Another answer is kept than the one that was sent. */
+const wrongKept = (wrong: (response: StoredResponse) => Partial<StoredResponse>): Fault =>
+  wrongSave(
+    (save) => (captured) =>
+      save(
+        captured.kind === 'whole'
+          ? { ...captured, response: { ...captured.response, ...wrong(captured.response) } }
+          : captured,
+      ),
+  )
+
+const naive = (o: Naive = {}): Fault =>
+  wrongExchange((x) => ({ capture: (_, save) => naiveCapture(nodeAnswer(x), save, o) }))
+
+/** Another answer is sent in place of a replay. */
+const wrongReplay = (wrong: (response: StoredResponse) => Partial<StoredResponse>): Fault =>
+  wrongRoute((route) => ({
+    async late(x) {
+      const response = await route.late(x)
+      const isReplay = response?.headers.some(([name]) => name === 'Idempotent-Replayed') === true
+      return isReplay ? { ...response, ...wrong(response) } : response
+    },
+  }))
+
+/** The store gives an answer back with headers that http would not have given it. */
+const wrongStore = (more: (response: StoredResponse) => StoredResponse['headers']): Fault => {
+  return () => {
+    const store = memoryStore()
+    return {
+      store: {
+        ...store,
+        settle(ref, own, as, retainMs) {
+          if (as.kind !== 'done') return store.settle(ref, own, as, retainMs)
+          const response = responseCodec.decode(as.bytes)
+          const bytes = responseCodec.encode({ ...response, headers: [...response.headers, ...more(response)] })
+          return store.settle(ref, own, { kind: 'done', bytes }, retainMs)
+        },
+      },
+    }
+  }
+}
+
+const wrongApi = (wrong: (api: FetchHandler) => FetchHandler): Fault =>
+  wrongPlan(({ api }) => (api === undefined ? {} : { api: wrong(api) }))
+
+const wrongAnswer = (wrong: (response: Response) => Response | Promise<Response>): Fault =>
+  wrongApi((api) => async (request, info) => wrong(await api(request, info)))
+
+/** What is wrong, by its name. */
+const faults: Readonly<Record<string, Fault>> = {
+  // Capture.
+  'save after the last byte': wrongSave((save) => async (captured) => {
+    void sleep(LATER_MS).then(() => save(captured))
+    return undefined
+  }),
+  'hold on end only': naive(),
+  'everything is buffered': naive({ buffers: true }),
+  'chunks are kept as UTF-8': naive({ keep: (chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk) }),
+  'bodies are kept as strings': wrongKept(({ body }) => ({ body: Buffer.from(Buffer.from(body).toString()) })),
+  'the last byte is not kept': wrongKept(({ body }) => ({ body: body.subarray(0, Math.max(0, body.length - 1)) })),
+  'the status is not kept': wrongKept(() => ({ status: 200 })),
+  'headers are kept as an object': wrongKept(({ headers }) => ({
+    headers: Object.entries(Object.fromEntries(headers)),
+  })),
+  'headers are kept as a joined object': wrongKept(({ headers }) => ({ headers: [...new Headers(headers as [])] })),
+  'nothing is captured': wrongExchange(() => ({ capture: () => {} })),
+  'an answer that is broken off is kept': wrongSave(
+    (save) => (captured) =>
+      save(captured.kind === 'abandoned' ? whole({ status: 200, headers: [], body: Buffer.from('one') }) : captured),
+  ),
+  'a client that leaves takes its answer along': wrongExchange((x) => ({
+    capture(o, save) {
+      let isOver = false
+      const once: Save = async (captured) => {
+        if (isOver) return undefined
+        isOver = true
+        return save(captured)
+      }
+      x.capture(o, once)
+      x.onEnd(({ aborted }) => {
+        if (aborted) void once({ kind: 'abandoned' })
+      })
+    },
+  })),
+
+  // Replay.
+  'Set-Cookie is replayed': wrongReplay(({ headers }) => ({ headers: [...headers, ['Set-Cookie', 'a=1; Path=/']] })),
+  'Set-Cookie is stored': wrongStore(() => [['Set-Cookie', 'a=1; Path=/']]),
+  'Content-Length is stored': wrongStore(({ body }) => [['Content-Length', `${body.length}`]]),
+  'Date is stored': wrongStore(() => [['Date', 'Thu, 01 Jan 1970 00:00:00 GMT']]),
+  'a replay does not say so': wrongReplay(({ headers }) => ({
+    headers: headers.filter(([name]) => name !== 'Idempotent-Replayed'),
+  })),
+  'repeated headers are joined in a replay': wrongReplay(({ headers }) => ({
+    headers: [...new Headers(headers as [])],
+  })),
+  'a replay is 200': wrongReplay(() => ({ status: 200 })),
+
+  // Keys.
+  'key unscoped': wrongRule(({ idempotent }) => ({ ...idempotent, scope: 'public' })),
+  'key without the principal': wrongRule(({ idempotent }) => ({ ...idempotent, share: true })),
+  'one key for all paths': wrongRule(({ idempotent }) => ({ ...idempotent, operation: 'any' })),
+  'two key lines are joined': wrongExchange((x) => ({
+    headerLines: (name) => (x.headerLines(name).length > 0 ? [x.headerLines(name).join('')] : []),
+  })),
+  'of two key lines the first counts': wrongExchange((x) => ({
+    headerLines: (name) => (name === 'idempotency-key' ? x.headerLines(name).slice(0, 1) : x.headerLines(name)),
+  })),
+  '5xx is stored': wrongRule(({ idempotent, transactional }) =>
+    transactional === true ? idempotent : { ...idempotent, preset: 'stripeV1' },
+  ),
+  'the body is what a parser made of it': wrongExchange((x) => ({
+    rawBody: async () => reformatted(await x.rawBody()),
+  })),
+  'the key is claimed before authentication': wrongRoute((route) => ({
+    early: async (x) => (await route.early(x)) ?? (await route.late(x)),
+    late: async () => undefined,
+  })),
+  'rules are not asked': wrongRoute(() => ({ late: async () => undefined })),
+
+  // Context.
+  'context lost after body parsing': wrongPlan((route) => ({ enter: () => loseContext(route.enter) })),
+  'handler outside route.context': wrongRoute(() => ({ context: () => ({}) })),
+  'no context at all': wrongHttp((http) => ({
+    begin(x) {
+      http.begin(x)
+      return {}
+    },
+  })),
+
+  // What is shown of a request.
+  'a hidden header is shown': wrongExchange(() => ({ hideHeader: () => {} })),
+  'the route is the raw path': wrongExchange((x) => ({
+    get route() {
+      return x.path
+    },
+  })),
+  'the path is decoded': wrongExchange((x) => ({ path: decodeURIComponent(x.path) })),
+  'forwarded header believed from anyone': wrongExchange((x) => ({
+    get remoteAddress() {
+      return x.header('x-forwarded-for') ?? x.remoteAddress
+    },
+  })),
+  'the end is told twice': wrongExchange((x) => ({
+    onEnd(f) {
+      x.onEnd(f)
+      x.onEnd(f)
+    },
+  })),
+  'an aborted answer looks ended': wrongExchange((x) => ({
+    onEnd: (f) => x.onEnd((end) => f({ ...end, aborted: false })),
+  })),
+  'nobody hears that the client left': wrongExchange(() => ({ signal: new AbortController().signal })),
+  'the head is not shown': wrongExchange(() => ({ onHead: () => {} })),
+
+  // Errors.
+  'problem with stack': wrongHttp((http) => ({
+    problem(error, x) {
+      const response = http.problem(error, x)
+      const members = JSON.parse(Buffer.from(response.body).toString()) as object
+      return {
+        ...response,
+        body: Buffer.from(JSON.stringify({ ...members, stack: (error as Error | undefined)?.stack })),
+      }
+    },
+  })),
+  'problem without its request': wrongHttp((http) => ({ problem: (error) => http.problem(error) })),
+  'an error is asked for twice': wrongHttp((http) => ({
+    problem(error, x) {
+      http.problem(error, x)
+      return http.problem(error, x)
+    },
+  })),
+  'what no route matched is an error': wrongHttp((http) => ({
+    problem: (error, x) => http.problem(error ?? new Error('not found'), x),
+  })),
+}
+
+/** Faults of what not every subject has. */
+const transactionFaults: Readonly<Record<string, Fault>> = {
+  'answered before its commit': wrongRoute(({ transact }) =>
+    transact === undefined
+      ? {}
+      : {
+          transact: (x, work) =>
+            new Promise((resolve, reject) => {
+              const early: typeof work = async (tx, op) => {
+                const { response } = asReply(await work(tx, op))
+                resolve(response)
+                throw new Error('crash')
+              }
+              transact(x, early).then(resolve, reject)
+            }),
+        },
+  ),
+  'effects are dropped': wrongRoute(({ transact }) =>
+    transact === undefined
+      ? {}
+      : {
+          transact: (x, work) =>
+            transact(x, async (tx, op) => {
+              const { status, headers, body } = asReply(await work(tx, op)).response
+              return reply(status, body.length === 0 ? undefined : body, [], headers)
+            }),
+        },
+  ),
+}
+
+const apiFaults: Readonly<Record<string, Fault>> = {
+  'status lost for a web Response': wrongAnswer(({ body, headers }) => new Response(body, { headers })),
+  'headers lost for a web Response': wrongAnswer(({ body, status }) => new Response(body, { status })),
+  'cookies of an API are joined': wrongAnswer(
+    ({ body, status, headers }) => new Response(body, { status, headers: Object.fromEntries(headers) }),
+  ),
+  'answers of an API are buffered': wrongAnswer(async (response) =>
+    response.status === 204
+      ? response
+      : new Response(await response.arrayBuffer(), { status: response.status, headers: response.headers }),
+  ),
+  'a stream that fails ends as if it were whole': wrongAnswer(({ body, status, headers }) => {
+    return new Response(body === null ? null : ReadableStream.from(swallowing(body)), { status, headers })
+  }),
+  'an API does not hear that its client left': wrongApi((api) => (request, info) => {
+    const { signal } = new AbortController()
+    return api(new Proxy(request, { get: (target, name) => (name === 'signal' ? signal : bound(target, name)) }), info)
+  }),
+  'an API sees its mount point': wrongApi((api) => (request, info) => {
+    const url = new URL(request.url)
+    const shown = `${url.origin}/api${url.pathname}${url.search}`
+    return api(new Proxy(request, { get: (target, name) => (name === 'url' ? shown : bound(target, name)) }), info)
+  }),
+}
+
+const shutdownFaults: Readonly<Record<string, Fault>> = {
+  'draining waits for nobody': (good) => ({
+    async start(plan, http) {
+      const served = await good.start(plan, http)
+      return { ...served, drain: async () => void served.drain?.(new AbortController().signal) }
+    },
+  }),
+  'draining does nothing': (good) => ({
+    start: async (plan, http) => ({ ...(await good.start(plan, http)), drain: async () => {} }),
+  }),
+}
+
+/**
+ * Your adapter with one fault each, to score {@link httpSuite} by. It runs on node:http. Faults of what the subject does
+ * not have are left out.
+ */
+export function brokenAdapters(subject: Subject<HttpSubject>): Record<string, Subject<HttpSubject>> {
+  const { has = [] } = subject
+  const applicable = {
+    ...faults,
+    ...(has.includes('database') ? transactionFaults : {}),
+    ...(has.includes('shutdown') ? shutdownFaults : {}),
+    ...apiFaults,
+  }
+  return Object.fromEntries(Object.entries(applicable).map(([name, fault]) => [name, broken(subject, fault)]))
+}
+
+function broken({ make, has }: Subject<HttpSubject>, fault: Fault): Subject<HttpSubject> {
+  return {
+    ...(has === undefined ? {} : { has }),
+    async make() {
+      const stopNoting = noteAnswers()
+      const good = await make()
+      return {
+        ...good,
+        ...fault(good),
+        async dispose() {
+          stopNoting()
+          await good.dispose()
+        },
+      }
+    },
+  }
+}
+
+function whole(response: StoredResponse): Captured {
+  return { kind: 'whole', response }
+}
+
+function reformatted(bytes: Uint8Array): Uint8Array {
+  try {
+    return Buffer.from(JSON.stringify(JSON.parse(Buffer.from(bytes).toString())))
+  } catch {
+    return bytes
+  }
+}
+
+/** As a body parser that calls back from another request's socket. */
+function loseContext(enter: () => Promise<void>): Promise<void> {
+  const storage = (globalThis as Record<symbol, unknown>)[Symbol.for('keelson.context')] as {
+    enterWith(values: object | undefined): void
+  }
+  storage.enterWith(undefined)
+  return enter()
+}
+
+async function* swallowing(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body
+  } catch {
+    // The client takes what has come for all of it.
+  }
+}
+
+function bound(target: object, name: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, name, target)
+  return typeof value === 'function' ? (value.bind(target) as unknown) : value
+}
