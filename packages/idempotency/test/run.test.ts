@@ -304,12 +304,12 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
   })
 
   test('a long run keeps its key by renewing the lease', async () => {
-    const call = { ...someCall(), lease: '150ms' as const }
+    const call = { ...someCall(), lease: '700ms' as const }
     const first = another().run(call, async (x) => {
-      await sleep(600)
+      await sleep(1_600)
       return x.signal.aborted
     })
-    await sleep(400)
+    await sleep(1_100)
     expect(await another().run({ ...call, wait: 0 }, async () => true)).toMatchObject({ code: 'KEY_IN_USE' })
     expect(await first).toMatchObject({ ok: true, attempt: 1, stored: true, value: false })
   })
