@@ -45,7 +45,10 @@ export interface Exchange {
   /** The body's bytes as received, also after a body parser ran; the same bytes on each call. */
   rawBody(): Promise<Uint8Array>
   setHeader(name: string, value: string | readonly string[]): void
-  /** Calls `f` once, when the header block is about to leave: `setHeader` works for the last time. */
+  /**
+   * Calls `f` once, when the header block is about to leave: `setHeader` works for the last time. The headers may be
+   * left out for an `f` that declares no second parameter.
+   */
   onHead(f: (status: number, headers: Headers) => void): void
   /**
    * Keeps what the handler answers, byte for byte, and lets its last byte go only when `save` has settled: the newest

@@ -55,7 +55,8 @@ export function onNodeHead(res: ServerResponse, f: (status: number, headers: Hea
   res.writeHead = (...args: unknown[]) => {
     if (isDue && takeHead(res, args)) {
       isDue = false
-      f(res.statusCode, headersOf(res))
+      // To list them costs more than all else here, and most want to set a header only.
+      f(res.statusCode, f.length > 1 ? headersOf(res) : [])
       return writeHead.call(res, res.statusCode)
     }
     return writeHead.apply(res, args as Parameters<typeof writeHead>)
