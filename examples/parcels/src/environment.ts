@@ -1,5 +1,10 @@
 import { z } from 'zod'
 
+const duration = z.custom<`${number}${'ms' | 's'}`>(
+  (given) => typeof given === 'string' && /^\d+(ms|s)$/.test(given),
+  'must be a duration such as 500ms or 10s',
+)
+
 /** Every variable that parcels reads. Unset stores are embedded ones. */
 const variables = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
@@ -8,10 +13,8 @@ const variables = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   /** A folder for the embedded database; in memory without one. */
   DATA_DIR: z.string().min(1).optional(),
-  DRAIN: z
-    .string()
-    .regex(/^\d+(ms|s)$/, 'must be a duration such as 500ms or 10s')
-    .default('10s'),
+  PRESTOP: duration.default('0s'),
+  DRAIN: duration.default('10s'),
 })
 
 export type Environment = z.infer<typeof variables>

@@ -1,21 +1,14 @@
 import { createExpress } from '@keelson/express'
-import { created, problem, type Http } from '@keelson/http'
-import express, { type Express, type RequestHandler } from 'express'
-import { z } from 'zod'
-import { outboxEvent } from './domain/outbox.ts'
-import { bookShipment, findShipment, isId, listShipments, newShipment } from './domain/shipments.ts'
+import express, { type RequestHandler } from 'express'
+import { createServer } from 'node:http'
+import type { Routes, WebServer } from './web-server.ts'
 import { merchantOf, policies } from './http.ts'
-import type { System } from './system.ts'
-
-const page = z.object({
-  after: z.string().refine(isId, 'must be an id').default('0'),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-})
 
 /** The routes on Express. */
-export function expressApp({ db }: System, http: Http): Express {
+export async function expressServer({ http, api, apis }: Routes): Promise<WebServer> {
   const k = createExpress(http)
   const app = express()
+  const server = createServer(app)
   const authenticate: RequestHandler = (req, _res, next) => {
     merchantOf(req.get('authorization'))
     next()
@@ -26,23 +19,25 @@ export function expressApp({ db }: System, http: Http): Express {
   app.post(
     '/shipments',
     authenticate,
-    k.transaction(policies.bookShipment, async (req, tx) => {
-      const merchant = merchantOf(req.get('authorization'))
-      const shipment = await bookShipment(tx, merchant, newShipment.parse(req.body))
-      const location: [string, string] = ['Location', `/shipments/${shipment.id}`]
-      return created(shipment, [outboxEvent('shipment.created', shipment)], [location])
-    }),
+    k.transaction(policies.bookShipment, (req, tx) => api.book(tx, merchantOf(req.get('authorization')), req.body)),
   )
   app.get('/shipments', authenticate, async (req, res) => {
-    const { after, limit } = page.parse(req.query)
-    res.json(await listShipments(db, merchantOf(req.get('authorization')), after, limit))
+    res.json(await api.list(merchantOf(req.get('authorization')), req.query))
   })
   app.get('/shipments/:id', authenticate, async (req, res) => {
-    const shipment = await findShipment(db, merchantOf(req.get('authorization')), String(req.params['id']))
-    if (shipment === undefined) throw problem(404, 'not-found')
-    res.json(shipment)
+    res.json(await api.find(merchantOf(req.get('authorization')), String(req.params['id'])))
   })
 
+  app.use('/health', k.mount(apis.health))
+  app.use('/ops', k.mount(apis.ops))
   app.use(k.errors())
-  return app
+  return {
+    server,
+    listen: (port, host) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host, resolve)
+      }),
+    ...k.shutdown(server),
+  }
 }

@@ -18,6 +18,11 @@ export function merchantOf(authorization: string | undefined): string {
   return name
 }
 
+/** The bearer token of an operator, for `/ops`. */
+export async function authorizeOperator(request: Request): Promise<Principal | undefined> {
+  return request.headers.get('authorization') === 'Bearer ops' ? { id: 'ops', type: 'operator' } : undefined
+}
+
 /** HTTP rules over the system's cores. A merchant is a tenant and its own principal. */
 export function openHttp({ db, idempotency }: System): Http {
   const principal = (x: Exchange): Principal => ({ id: merchantOf(x.header('authorization')), type: 'merchant' })

@@ -1,4 +1,4 @@
-import { ms, type Duration } from '@keelson/kernel'
+import { createShutdown } from '@keelson/resilience/shutdown'
 import { readEnvironment } from './environment.ts'
 import { startNode } from './node.ts'
 import { openSystem } from './system.ts'
@@ -12,17 +12,11 @@ async function main(): Promise<void> {
     await system.close()
     throw error
   })
-  let stopping = false
-  const stop = async (): Promise<void> => {
-    if (stopping) return
-    stopping = true
-    await node.close(ms(DRAIN as Duration))
-    await system.close()
-  }
-  process.once('SIGTERM', () => void stop())
-  process.once('SIGINT', () => void stop())
-
-  const { FRAMEWORK: framework, DRAIN } = environment
+  const { FRAMEWORK: framework, PRESTOP: preStop, DRAIN: drain } = environment
+  const shutdown = createShutdown({ health: node.health, preStop, drain })
+  shutdown.add('system', system)
+  shutdown.add('http', node)
+  shutdown.start()
   console.log(JSON.stringify({ ready: true, url: node.url, framework, pid: process.pid, stores: system.stores }))
 }
 

@@ -1,36 +1,53 @@
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { healthApi, opsApi } from '@keelson/http/apis'
+import { checks, createHealth, type Health } from '@keelson/resilience/health'
+import { createApi } from './api.ts'
 import type { Environment } from './environment.ts'
-import { expressApp } from './express.ts'
-import { openHttp } from './http.ts'
+import { expressServer } from './express.ts'
+import { authorizeOperator, openHttp } from './http.ts'
 import type { System } from './system.ts'
+import type { Routes, WebServer } from './web-server.ts'
+
+const FRAMEWORKS: Record<Environment['FRAMEWORK'], (routes: Routes) => Promise<WebServer>> = {
+  express: expressServer,
+}
 
 /** A listening node. */
 export interface Node {
   readonly url: string
-  /** Takes no new request, lets the running ones end, at most `drainMs`. The system stays open. */
-  close(drainMs?: number): Promise<void>
+  readonly health: Health
+  /** Takes no new connection, lets the running requests end. */
+  drain(signal: AbortSignal): Promise<void>
+  /** The system stays open. */
+  close(): Promise<void>
 }
 
 /** Serves the system over HTTP. Port 0 takes a free one. */
-export async function startNode(system: System, { PORT, HOST }: Pick<Environment, 'PORT' | 'HOST'>): Promise<Node> {
+export async function startNode(
+  system: System,
+  { PORT, HOST, FRAMEWORK }: Pick<Environment, 'PORT' | 'HOST' | 'FRAMEWORK'>,
+): Promise<Node> {
   const http = openHttp(system)
-  const server = createServer(expressApp(system, http))
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(PORT, HOST, resolve)
+  const health = createHealth()
+  health.add('database', { ...checks.database(system.db), critical: true })
+  const web = await FRAMEWORKS[FRAMEWORK]({
+    http,
+    api: createApi(system),
+    apis: {
+      health: healthApi({ health }),
+      ops: opsApi({ http, components: [system.idempotency], health, authorize: authorizeOperator }),
+    },
   })
-  const { address, port, family } = server.address() as AddressInfo
+  await web.listen(PORT, HOST)
+  health.started()
+  const { address, port, family } = web.server.address() as AddressInfo
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
-    async close(drainMs = 10_000) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
-      const idle = setInterval(() => server.closeIdleConnections(), 100)
-      const hard = setTimeout(() => server.closeAllConnections(), drainMs)
-      await closed
-      clearInterval(idle)
-      clearTimeout(hard)
+    health,
+    drain: (signal) => web.drain(signal),
+    async close() {
+      await web.drain(AbortSignal.timeout(0))
+      web.server.closeAllConnections()
       await http.close()
     },
   }

@@ -24,7 +24,7 @@ export interface Story {
   close(): Promise<void>
 }
 
-const ANY_PORT = { PORT: 0, HOST: '127.0.0.1' }
+const ANY_PORT = { PORT: 0, HOST: '127.0.0.1', FRAMEWORK: 'express' } as const
 
 /** Opens the stores and tells the story over real HTTP. With `databaseUrl` on Postgres, else embedded. */
 export async function openStory(databaseUrl?: string): Promise<Story> {
