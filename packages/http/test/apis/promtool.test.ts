@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { expect, inject, test } from 'vitest'
+import type { Component } from '@keelson/kernel'
+import { createIdempotency, memoryStore } from '@keelson/idempotency'
+import { postgresStore } from '@keelson/idempotency/postgres'
+import { redisStore } from '@keelson/idempotency/redis'
+import { migrate, transact } from '@keelson/kernel/postgres'
+import { checks, createHealth } from '@keelson/resilience/health'
+import { createHttp } from '@keelson/http'
+import { opsApi } from '@keelson/http/apis'
+import { promtoolFaults } from '../../../../tools/servers/promtool.ts'
+import { call } from './call.ts'
+
+test('promtool accepts /metrics with every component of ours, used', { timeout: 300_000 }, async () => {
+  await using opened = new AsyncDisposableStack()
+  const schema = `apis_${randomUUID().slice(0, 8)}`
+  const pool = new pg.Pool({ connectionString: inject('databaseUrl'), max: 2 })
+  opened.defer(() => pool.end())
+  const redis = new Redis(inject('redisUrl'))
+  opened.defer(() => redis.disconnect())
+  const inPostgres = postgresStore(pool, { schema })
+  await migrate(pool, [inPostgres])
+  opened.defer(async () => void (await pool.query(`drop schema ${schema} cascade`)))
+
+  const stores = [memoryStore(), redisStore(redis, { prefix: schema }), inPostgres]
+  const idempotency = stores.map((store) => opened.use(createIdempotency({ store })))
+  for (const one of idempotency) {
+    const call = { scope: 'm1', op: 'charge', key: 'k1' }
+    await one.run(call, async () => 'done')
+    await one.run(call, async () => 'replayed')
+    await one.run({ ...call, key: 'k2' }, () => Promise.reject(new Error('no'))).catch(() => {})
+  }
+  await transact(pool, async () => ({ value: undefined, effects: [] }))
+
+  const health = createHealth()
+  health.add('db', { ...checks.database(pool), critical: true })
+  health.add('redis', checks.redis(redis))
+  health.add('odd.name:1', { check: () => false })
+  health.started()
+  const components: Component[] = idempotency
+  const api = opsApi({ http: createHttp(), components, health, authorize: 'public' })
+  const { status, text } = await call(api, '/metrics')
+  expect(status).toBe(200)
+  for (const name of ['keelson_idempotency_', 'keelson_kernel_', 'keelson_process_', 'keelson_health_check_up'])
+    expect(text).toContain(name)
+  expect(text).toContain('keelson_http_unreadable_components 0')
+  expect(await promtoolFaults(text)).toEqual([])
+})
