@@ -29,7 +29,11 @@ describe.each(frameworks)('on $framework', (framework) => {
     async dispose() {},
   })
 
-  register(httpSuite, { make: make(() => ({ database: { db, store } })), has: ['database'] }, { describe, it })
+  register(
+    httpSuite,
+    { make: make(() => ({ database: { db, store } })), has: ['database', 'shutdown'] },
+    { describe, it },
+  )
 
   describe('with Redis', () => {
     register(replays, { make: make(() => ({ store: opened.store })) }, { describe, it })

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Request, RequestHandler, Response } from 'express'
 import { createExpress } from '@keelson/express'
+import { sendWeb } from '@keelson/http/node'
 import { echoContext, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
 import { serve, type frameworks } from './support.ts'
 
@@ -13,22 +14,22 @@ type Authenticated = Request & { user?: string }
 export function expressSubject({ framework, express }: Framework): HttpSubject {
   return {
     name: framework,
-    unsupported: {
-      api: 'not yet',
-      'web-response': 'Express sends no Response; sendWeb of @keelson/http does, and the mount of an API is tested',
-    },
     user: (x) => (x.raw as Authenticated).user,
     async start(plan, http) {
       const k = createExpress(http)
       const app = express()
       app.use(k.context(), express.json({ limit: '1mb' }))
       for (const route of plan) {
+        if (route.api !== undefined) {
+          app.use(route.path, k.mount(route.api))
+          continue
+        }
         const early = route.policy === undefined ? [] : [k.early(route.policy)]
         app[route.method.toLowerCase() as 'get'](route.path, ...early, authenticate, ...handlersOf(k, route))
       }
       app.use(k.errors())
-      const { port, close } = await serve(app)
-      return { url: `http://127.0.0.1:${port}`, close }
+      const { port, server, close } = await serve(app)
+      return { url: `http://127.0.0.1:${port}`, close, drain: k.shutdown(server).drain }
     },
   }
 }
@@ -62,7 +63,7 @@ const authenticate: RequestHandler = (req: Authenticated, _res, next) => {
   next()
 }
 
-const handlers: Record<Exclude<Kind, 'work' | 'api' | 'web-response'>, Handler> = {
+const handlers: Record<Exclude<Kind, 'work' | 'api'>, Handler> = {
   json: (_req, res) => res.status(201).json(sample.json),
   text: (_req, res) => res.send(sample.text),
   buffer: (_req, res) => res.send(Buffer.from(sample.bytes)),
@@ -73,6 +74,8 @@ const handlers: Record<Exclude<Kind, 'work' | 'api' | 'web-response'>, Handler> 
   'slow-stream': (_req, res, { pieces }) => write(res, pieces()),
   'never-ends': (_req, res, { pieces }) => write(res, pieces()),
   'length-then-late-end': (_req, res, { pieces }) => write(res.set('Content-Length', `${sample.length}`), pieces()),
+  'web-response': (_req, res) =>
+    sendWeb(res, new Response(sample.text, { status: 202, headers: sample.headers as [] })),
   'web-stream': (_req, res, { pieces }) => Readable.fromWeb(ReadableStream.from(pieces()) as never).pipe(res),
   file: (_req, res) => res.sendFile(sample.file),
   large: (_req, res) => res.send(Buffer.from(sample.large)),

@@ -106,6 +106,7 @@ export function keepAlive(url: string): {
     send(given) {
       const { body = '' } = given
       waiting = Promise.withResolvers()
+      waiting.promise.catch(() => {})
       socket.write(Buffer.concat([head(given, [['Content-Length', `${Buffer.byteLength(body)}`]]), Buffer.from(body)]))
       return waiting.promise
     },

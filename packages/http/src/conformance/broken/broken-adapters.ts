@@ -114,6 +114,9 @@ const faults: Readonly<Record<string, Fault>> = {
   'repeated headers are joined in a replay': wrongReplay(({ headers }) => ({
     headers: [...new Headers(headers as [])],
   })),
+  'joined waiter gets the leader’s ids': wrongReplay(({ headers }) => ({
+    headers: [...headers, ['X-Correlation-ID', 'leader-0001']],
+  })),
   'a replay is 200': wrongReplay(() => ({ status: 200 })),
 
   // Keys.

@@ -107,6 +107,7 @@ export const keyCases: readonly Case<HttpSubject>[] = [
     equal(json.runs, 1)
     equal(new Set(answers.map(({ status, body }) => `${status} ${body.toString()}`)).size, 1)
     equal(answers.filter((answer) => !isReplayed(answer)).length, 1)
+    equal(new Set(answers.map((answer) => answer.header('x-correlation-id'))).size, 50, 'each has an id of its own')
   }),
 
   httpCase(
