@@ -42,6 +42,7 @@ function settingsOf({ ports, readinessPath, checkMs }: HaproxyTargets, port: num
   mode http
   retries 0
   timeout connect 5s
+  timeout check 10s
   timeout client 60s
   timeout server 60s
 

@@ -13,6 +13,7 @@ const variables = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   /** A folder for the embedded database; in memory without one. */
   DATA_DIR: z.string().min(1).optional(),
+  STORE_TIMEOUT: duration.default('250ms'),
   PRESTOP: duration.default('0s'),
   DRAIN: duration.default('10s'),
 })

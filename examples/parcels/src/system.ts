@@ -17,12 +17,14 @@ export interface System {
 }
 
 /** Opens the stores, brings their schema up to date and builds the cores. */
-export async function openSystem(environment: Pick<Environment, 'DATABASE_URL' | 'DATA_DIR'>): Promise<System> {
+export async function openSystem(
+  environment: Pick<Environment, 'DATABASE_URL' | 'DATA_DIR'> & Partial<Pick<Environment, 'STORE_TIMEOUT'>>,
+): Promise<System> {
   const { db, stores, end } = await openDatabase(environment)
   try {
     const store = postgresStore(db)
     await migrate(db, [store, { schema: 'parcels', migrations: [shipmentTables, outboxTables] }])
-    const idempotency = createIdempotency({ store })
+    const idempotency = createIdempotency({ store, storeTimeout: environment.STORE_TIMEOUT ?? '250ms' })
     return {
       db,
       idempotency,

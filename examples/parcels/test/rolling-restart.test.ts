@@ -25,6 +25,8 @@ test('two nodes behind a load balancer are restarted in turn: no request fails, 
     startNodeProcess({
       DATABASE_URL: inject('databaseUrl'),
       PORT: String(port),
+      // Restarts are of interest here, not how long a busy machine takes.
+      STORE_TIMEOUT: '30s',
       // Longer than the balancer needs to see that readiness is gone.
       PRESTOP: `${10 * CHECK_MS}ms`,
     })
@@ -36,15 +38,14 @@ test('two nodes behind a load balancer are restarted in turn: no request fails, 
 
   const prefix = `rolling-${process.pid}-${Date.now()}`
   const failed: string[] = []
-  let sent = 0
-  let booked = 0
+  const told = { sent: 0, booked: 0 }
   /** One client after the other request: a booking, then a look at it. */
   async function client(): Promise<void> {
-    while (sent < REQUESTS) {
-      const n = (sent += 2)
+    while (told.sent < REQUESTS) {
+      const n = (told.sent += 2)
       const answer = await ask(balancer.url, 'POST', '/shipments', `${prefix}-${n}`).catch(saysWhy)
       if (answer.status !== 201) failed.push(`${answer.status} ${answer.text}`)
-      else booked++
+      else told.booked++
       const path = answer.status === 201 ? `/shipments/${(JSON.parse(answer.text) as { id: string }).id}` : '/shipments'
       const look = await ask(balancer.url, 'GET', path).catch(saysWhy)
       if (look.status !== 200) failed.push(`${look.status} ${look.text}`)
@@ -52,7 +53,7 @@ test('two nodes behind a load balancer are restarted in turn: no request fails, 
   }
   const clients = Promise.all(Array.from({ length: CLIENTS }, client))
   let restarts = 0
-  while (sent < REQUESTS) {
+  while (told.sent < REQUESTS) {
     const at = restarts++ % ports.length
     const node = nodes[at]!
     expect(await node.end('SIGTERM')).toEqual([0, null])
@@ -60,13 +61,13 @@ test('two nodes behind a load balancer are restarted in turn: no request fails, 
     await until('it takes traffic again', 20_000, bothUp)
   }
   await clients
-  console.info(`${sent} requests, ${restarts} restarts, ${failed.length} failed`)
-  expect(failed).toEqual([])
+  console.info(`${told.sent} requests, ${restarts} restarts, ${failed.length} failed`)
+  expect([...new Set(failed)]).toEqual([])
   expect(restarts).toBeGreaterThan(1)
   const { rows } = await pool.query('select count(*)::int as n from parcels.shipments where "to" like $1', [
     `${prefix}-%`,
   ])
-  expect(rows).toEqual([{ n: booked }])
+  expect(rows).toEqual([{ n: told.booked }])
 })
 
 async function ask(url: string, method: string, path: string, key?: string): Promise<Told> {
@@ -82,5 +83,5 @@ async function ask(url: string, method: string, path: string, key?: string): Pro
 }
 
 function saysWhy(error: Error): Told {
-  return { status: 0, text: String(error.cause ?? error) }
+  return { status: 0, text: `${error.message}: ${(error.cause as Error | undefined)?.message}` }
 }
