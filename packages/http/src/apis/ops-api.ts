@@ -88,7 +88,7 @@ export function opsApi(options: OpsApiOptions): FetchHandler {
   )
   const inspected = [
     ...(isInspected(http) ? [{ fallbackName: 'http', from: http }] : []),
-    ...components.map((from, i) => ({ fallbackName: `components[${i}]`, from })),
+    ...components.map((from, i) => ({ fallbackName: `components[${i}]`, from })).filter(({ from }) => from !== http),
   ]
   const readStatuses = statusReader(inspected, timeout, clock)
   const readBreakers = breakerReader(pipelines, timeout, clock)

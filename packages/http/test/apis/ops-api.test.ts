@@ -8,7 +8,8 @@ import { opsApi, type OpsApiOptions, type OpsComponent, type PipelineLike } from
 import { recordingLogger } from '../support.ts'
 import { call } from './call.ts'
 
-const http = createHttp()
+/** One that only renders problems. */
+const http = { problem: createHttp().problem }
 const fails = (message: string) => (): never => {
   throw new Error(message)
 }
@@ -60,9 +61,9 @@ describe('/status', () => {
     })
   })
 
-  test('http is a component where it can be inspected', async () => {
-    const inspected = { ...http, inspect: async (): Promise<Status> => ({ name: 'http', state: 'ok', counts: {} }) }
-    const { body } = await call(api({ http: inspected, components: [component('cache')] }), '/status')
+  test('http is a component where it can be inspected, once', async () => {
+    const inspected = createHttp()
+    const { body } = await call(api({ http: inspected, components: [component('cache'), inspected] }), '/status')
     expect(body.components.map(({ name }: Status) => name)).toEqual(['http', 'cache'])
     expect(body).not.toHaveProperty('health')
   })

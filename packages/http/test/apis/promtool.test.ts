@@ -11,6 +11,7 @@ import { checks, createHealth } from '@keelson/resilience/health'
 import { createHttp } from '@keelson/http'
 import { opsApi } from '@keelson/http/apis'
 import { promtoolFaults } from '../../../../tools/servers/promtool.ts'
+import { exchange } from '../support.ts'
 import { call } from './call.ts'
 
 test('promtool accepts /metrics with every component of ours, used', { timeout: 300_000 }, async () => {
@@ -27,10 +28,10 @@ test('promtool accepts /metrics with every component of ours, used', { timeout: 
   const stores = [memoryStore(), redisStore(redis, { prefix: schema }), inPostgres]
   const idempotency = stores.map((store) => opened.use(createIdempotency({ store })))
   for (const one of idempotency) {
-    const call = { scope: 'm1', op: 'charge', key: 'k1' }
-    await one.run(call, async () => 'done')
-    await one.run(call, async () => 'replayed')
-    await one.run({ ...call, key: 'k2' }, () => Promise.reject(new Error('no'))).catch(() => {})
+    const charge = { scope: 'm1', op: 'charge', key: 'k1' }
+    await one.run(charge, async () => 'done')
+    await one.run(charge, async () => 'replayed')
+    await one.run({ ...charge, key: 'k2' }, () => Promise.reject(new Error('no'))).catch(() => {})
   }
   await transact(pool, async () => ({ value: undefined, effects: [] }))
 
@@ -39,11 +40,24 @@ test('promtool accepts /metrics with every component of ours, used', { timeout: 
   health.add('redis', checks.redis(redis))
   health.add('odd.name:1', { check: () => false })
   health.started()
+  const http = createHttp({ idempotency: idempotency[0]!, scope: () => 'm1' })
+  for (const key of ['k1', '', 'broken key']) {
+    const x = exchange({ route: '/orders/:id', headers: [['Idempotency-Key', key]] })
+    http.begin(x)
+    await http.compile({ idempotent: { required: true } }).late(x)
+    x.end(201)
+  }
   const components: Component[] = idempotency
-  const api = opsApi({ http: createHttp(), components, health, authorize: 'public' })
+  const api = opsApi({ http, components, health, authorize: 'public' })
   const { status, text } = await call(api, '/metrics')
   expect(status).toBe(200)
-  for (const name of ['keelson_idempotency_', 'keelson_kernel_', 'keelson_process_', 'keelson_health_check_up'])
+  for (const name of [
+    'keelson_idempotency_',
+    'keelson_http_requests_total',
+    'keelson_kernel_',
+    'keelson_process_',
+    'keelson_health_check_up',
+  ])
     expect(text).toContain(name)
   expect(text).toContain('keelson_http_unreadable_components 0')
   expect(await promtoolFaults(text)).toEqual([])
