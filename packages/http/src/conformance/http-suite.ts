@@ -1,10 +1,12 @@
 import type { Suite } from '@keelson/kernel/conformance'
 import { contextCases } from './cases/context.ts'
+import { earlyCases } from './cases/early.ts'
 import { exchangeCases } from './cases/exchange.ts'
 import { idCases } from './cases/ids.ts'
 import { keyCases } from './cases/keys.ts'
 import { leavingCases } from './cases/leaving.ts'
 import { mountCases } from './cases/mount.ts'
+import { observedCases } from './cases/observed.ts'
 import { orderCases } from './cases/order.ts'
 import { problemCases } from './cases/problems.ts'
 import { shutdownCases } from './cases/shutdown.ts'
@@ -24,6 +26,8 @@ export const httpSuite: Suite<HttpSubject> = {
     ...problemCases,
     ...idCases,
     ...orderCases,
+    ...earlyCases,
+    ...observedCases,
     ...keyCases,
     ...leavingCases,
     ...transactionCases,

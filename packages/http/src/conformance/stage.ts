@@ -246,6 +246,11 @@ function recording(log: Line[]): Logger {
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+/** The lines of requests that began, or of those that ended. */
+export function linesOf(log: readonly Line[], what: 'began' | 'ended'): readonly Line[] {
+  return log.filter(({ message }) => message === `request ${what}`)
+}
+
 /** The lines of an answer that do not belong to one connection, moment or request. */
 export function ownLines({ lines }: Answer): (readonly [string, string])[] {
   return lines.filter(([name]) => !PASSING.test(name))

@@ -75,6 +75,8 @@ class FramedExchange<Raw> implements NodeExchange {
   #gone: AbortController | undefined
   #body: Promise<Uint8Array> | undefined
   #isCaptured = false
+  /** One listener for all: of more than ten Node warns, and frameworks add theirs. */
+  #whenClosed: (() => void)[] | undefined
 
   constructor(req: IncomingMessage, res: ServerResponse, raw: Raw, tap: BodyTap, frame: NodeFrame<Raw>) {
     const { path, query } = readTarget(frame.target(raw))
@@ -102,7 +104,13 @@ class FramedExchange<Raw> implements NodeExchange {
   }
 
   get signal(): AbortSignal {
-    return (this.#gone ??= abortOnLeave(this.#res)).signal
+    if (this.#gone === undefined) {
+      const gone = (this.#gone = new AbortController())
+      this.#onClose(() => {
+        if (!this.#res.writableFinished) gone.abort()
+      })
+    }
+    return this.#gone.signal
   }
 
   get headersSent(): boolean {
@@ -169,26 +177,22 @@ class FramedExchange<Raw> implements NodeExchange {
 
   onEnd(f: Parameters<Exchange['onEnd']>[0]): void {
     const res = this.#res
-    const report = (): void => {
+    this.#onClose(() => {
       const bytes = bytesWritten(this.#req) - this.#bytesBefore
       f({ status: res.statusCode, bytes, aborted: !res.writableFinished })
-    }
-    if (res.closed) report()
-    else res.once('close', report)
+    })
+  }
+
+  #onClose(f: () => void): void {
+    const res = this.#res
+    if (res.closed) return f()
+    if (this.#whenClosed !== undefined) return void this.#whenClosed.push(f)
+    const all = (this.#whenClosed = [f])
+    res.once('close', () => all.forEach((one) => one()))
   }
 }
 
 /** A request that was injected has no real socket. */
 function bytesWritten({ socket }: IncomingMessage): number {
   return (socket as { bytesWritten?: number }).bytesWritten ?? 0
-}
-
-function abortOnLeave(res: ServerResponse): AbortController {
-  const gone = new AbortController()
-  const onClose = (): void => {
-    if (!res.writableFinished) gone.abort()
-  }
-  if (res.closed) onClose()
-  else res.once('close', onClose)
-  return gone
 }

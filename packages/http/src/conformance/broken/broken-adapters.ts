@@ -139,11 +139,22 @@ const faults: Readonly<Record<string, Fault>> = {
     early: async (x) => (await route.early(x)) ?? (await route.late(x)),
     late: async () => undefined,
   })),
+  'rules by address come behind authentication': wrongRoute((route) => ({
+    early: async () => undefined,
+    late: async (x) => (await route.early(x)) ?? (await route.late(x)),
+  })),
+  'early rules are not asked': wrongRoute(() => ({ early: async () => undefined })),
   'rules are not asked': wrongRoute(() => ({ late: async () => undefined })),
 
   // Context.
   'context lost after body parsing': wrongPlan((route) => ({ enter: () => loseContext(route.enter) })),
   'handler outside route.context': wrongRoute(() => ({ context: () => ({}) })),
+  'a request begins twice': wrongHttp((http) => ({
+    begin(x) {
+      http.begin(x)
+      return http.begin(x)
+    },
+  })),
   'no context at all': wrongHttp((http) => ({
     begin(x) {
       http.begin(x)

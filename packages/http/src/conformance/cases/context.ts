@@ -2,7 +2,7 @@ import type { Case } from '@keelson/kernel/conformance'
 import { keepAlive } from '../client.ts'
 import type { HttpSubject } from '../http-subject.ts'
 import { look } from '../sample.ts'
-import { httpCase, route } from '../stage.ts'
+import { httpCase, linesOf, route } from '../stage.ts'
 
 const CONNECTIONS = 100
 const REQUESTS_EACH = 100
@@ -45,29 +45,34 @@ export const contextCases: readonly Case<HttpSubject>[] = [
     )
   }),
 
-  httpCase(
-    'ten thousand requests that interleave never see each other’s',
-    async ({ supports, serve, equal, together }) => {
-      if (!supports('echo-context')) return
-      const site = await serve([route('echo-context')])
-      const wrong = await together(CONNECTIONS, async (connection) => {
-        const line = keepAlive(site.url)
-        let wrong = 0
-        for (let i = 0; i < REQUESTS_EACH; i++) {
-          const id = `request-${connection}-${i}`
-          const headers = [JSON_TYPE, ['X-Correlation-ID', id] as const]
-          const answer = await line.send({ method: 'POST', path: '/echo-context', headers, body: `{"id":"${id}"}` })
-          const { body, seen } = answer.json() as { body: { id: string }; seen: unknown[][] }
-          const isMine = body.id === id && seen.length === 4 && seen.every(([one]) => one === id)
-          if (!isMine || answer.header('x-correlation-id') !== id) wrong++
-        }
-        line.close()
-        return wrong
-      })
-      equal(
-        wrong.reduce((sum, one) => sum + one, 0),
-        0,
-      )
-    },
-  ),
+  httpCase('ten thousand requests that interleave never see each other’s, and are one series', async (stage) => {
+    const { supports, serve, equal, together, until } = stage
+    if (!supports('echo-context')) return
+    const echo = route('echo-context', { path: '/items/:id' })
+    const site = await serve([echo])
+    const wrong = await together(CONNECTIONS, async (connection) => {
+      const line = keepAlive(site.url)
+      let wrong = 0
+      for (let i = 0; i < REQUESTS_EACH; i++) {
+        const id = `request-${connection}-${i}`
+        const headers = [JSON_TYPE, ['X-Correlation-ID', id] as const]
+        const answer = await line.send({ method: 'POST', path: `/items/${id}`, headers, body: `{"id":"${id}"}` })
+        const { body, seen } = answer.json() as { body: { id: string }; seen: unknown[][] }
+        const isMine = body.id === id && seen.length === 4 && seen.every(([one]) => one === id)
+        if (!isMine || answer.header('x-correlation-id') !== id) wrong++
+      }
+      line.close()
+      return wrong
+    })
+    equal(
+      wrong.reduce((sum, one) => sum + one, 0),
+      0,
+    )
+    const all = CONNECTIONS * REQUESTS_EACH
+    await until('the end of each request', () => linesOf(site.log, 'ended').length >= all)
+    equal([linesOf(site.log, 'began').length, linesOf(site.log, 'ended').length], [all, all], 'lines')
+    const requests = site.http.metrics().find(({ name }) => name === 'keelson_http_requests_total')
+    const series = requests?.samples.map(({ labels, value }) => [labels['route'], labels['status'], value])
+    equal(series, [['/items/:id', '200', all]])
+  }),
 ]

@@ -98,6 +98,22 @@ export const zooCases: readonly Case<HttpSubject>[] = [
     stage.equal((await connection.whole()).body.toString(), pieces)
   }),
 
+  httpCase('an answer behind a policy makes Node warn of nothing', async ({ supports, serve, key, equal }) => {
+    const kinds = (['json', 'stream', 'slow-stream', 'web-stream', 'file'] as const).filter((kind) => supports(kind))
+    const routes = kinds.map((kind) => route(kind, { policy: keyed }))
+    const site = await serve(routes)
+    const warnings: string[] = []
+    const note = (warning: Error): void => void warnings.push(warning.name)
+    process.on('warning', note)
+    for (const one of routes) await site.call(one, key())
+    await sleep(0)
+    process.off('warning', note)
+    equal(
+      warnings.filter((name) => name === 'MaxListenersExceededWarning'),
+      [],
+    )
+  }),
+
   httpCase('server-sent events are not held', async (stage) => {
     const { supports, serve, key, equal } = stage
     if (!supports('sse')) return
