@@ -76,17 +76,25 @@ describe('README.md', () => {
   })
 })
 
-describe.each(['kernel', 'idempotency', 'resilience', 'http', 'adapters-express'])('packages/%s/README.md', (name) => {
-  const file = `packages/${name}/README.md`
-  test.each(blocks(file, 'ts'))('a code block runs: %#', async (code) => {
-    const port = await freePort()
-    // A server of an example ends when its first lines have worked.
-    const program = code.replace(/listen\(3000\)/, `listen(${port}, '127.0.0.1', () => process.exit())`)
-    const folder = program.includes('express') ? 'examples/parcels' : `packages/${name}`
-    const { stderr } = await run(process.execPath, [...node, saved(program, folder)], { timeout: 30_000 })
-    expect(stderr).toBe('')
-  })
-})
+describe.each(['kernel', 'idempotency', 'resilience', 'http', 'adapters-express', 'adapters-fastify'])(
+  'packages/%s/README.md',
+  (name) => {
+    const file = `packages/${name}/README.md`
+    test.each(blocks(file, 'ts'))('a code block runs: %#', async (code) => {
+      const port = await freePort()
+      // A server of an example ends when its first lines have worked.
+      const program = code
+        .replace(/listen\(3000\)/, `listen(${port}, '127.0.0.1', () => process.exit())`)
+        .replace(
+          /listen\(\{ port: 3000 \}\)/,
+          `listen({ port: ${port}, host: '127.0.0.1' }).then(() => process.exit())`,
+        )
+      const folder = program.includes('express') ? 'examples/parcels' : `packages/${name}`
+      const { stderr } = await run(process.execPath, [...node, saved(program, folder)], { timeout: 30_000 })
+      expect(stderr).toBe('')
+    })
+  },
+)
 
 async function listening(port: number, server: ChildProcess): Promise<void> {
   const ended = once(server, 'exit').then(() => Promise.reject(new Error('the example ended')))

@@ -16,7 +16,10 @@ const LIMITS: Record<string, string> = {
   '@keelson/resilience': '3 kB',
   '@keelson/http': '12 kB',
   '@keelson/express': '3 kB',
+  '@keelson/fastify': '3 kB',
 }
+
+const ADAPTERS = new Set(['@keelson/express', '@keelson/fastify'])
 
 /** The oldest compiler that reads our declarations, and the one that writes them. */
 const TYPESCRIPTS = ['5.6.3', '7.0.2']
@@ -78,8 +81,8 @@ function size(one: Packed): Step {
     name: one.name,
     path: join(one.folder, entry.output),
     limit: LIMITS[one.name],
-    brotli: one.name === '@keelson/express',
-    gzip: one.name !== '@keelson/express',
+    brotli: ADAPTERS.has(one.name),
+    gzip: !ADAPTERS.has(one.name),
     ignore: [...one.externals, 'node:*'],
   }
   return {
@@ -143,7 +146,14 @@ async function install(
   const cwd = join(folder, name.replaceAll(' ', '-'))
   await mkdir(cwd)
   const tarballs = Object.fromEntries(packed.map((one) => [one.name, `file:${one.tarball}`]))
-  const dependencies = { ...tarballs, express: '^5', '@types/express': '^5', '@types/node': '^24', ...more }
+  const dependencies = {
+    ...tarballs,
+    express: '^5',
+    fastify: '^5',
+    '@types/express': '^5',
+    '@types/node': '^24',
+    ...more,
+  }
   const manifest = { name: 'blank', private: true, type, dependencies, overrides: tarballs }
   await writeFile(join(cwd, 'package.json'), JSON.stringify(manifest))
   const { ok, output } = await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd })

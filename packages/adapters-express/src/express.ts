@@ -1,6 +1,7 @@
 import {
   HttpError,
   type Answer,
+  type DeprecatedRule,
   type Exchange,
   type FetchHandler,
   type Http,
@@ -12,12 +13,13 @@ import {
 import {
   drainServer,
   nodeExchanges,
+  settle,
   type DrainableServer,
   type NodeExchange,
   type ServerDrain,
 } from '@keelson/http/node'
-import { context, type Tx } from '@keelson/kernel'
-import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
+import { context, type Duration, type Tx } from '@keelson/kernel'
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import { expressFrame } from './frame.ts'
 
 /** Keelson for one Express application. */
@@ -31,6 +33,12 @@ export interface KeelsonExpress {
    * before its last byte leaves. Behind authentication, body parsing and compression.
    */
   idempotent(rule?: IdempotentRule): RequestHandler
+  /** `route({ allowIps: cidrs })`. */
+  allowIps(cidrs: readonly string[]): RequestHandler
+  /** `route({ deadline })`. */
+  deadline(deadline: Duration): RequestHandler
+  /** `route({ deprecated: rule })`. */
+  deprecated(rule: DeprecatedRule): RequestHandler
   /** Only the rules that stand before authentication, when they must be in front of it. */
   early(policy: RoutePolicy): RequestHandler
   /**
@@ -83,6 +91,9 @@ export function createExpress(http: Http): KeelsonExpress {
 
     route,
     idempotent: (rule = {}) => route({ idempotent: rule }),
+    allowIps: (allowIps) => route({ allowIps }),
+    deadline: (deadline) => route({ deadline }),
+    deprecated: (deprecated) => route({ deprecated }),
 
     early(policy) {
       const route = http.compile(policy)
@@ -128,11 +139,4 @@ async function answered(route: Route, x: Exchange): Promise<boolean> {
   const answer = (await route.early(x)) ?? (await route.late(x))
   if (answer !== undefined) await x.send(answer)
   return answer !== undefined
-}
-
-/** Express 4 forwards no rejection, and both read `next('route')` and `next(undefined)` as no error at all. */
-function settle(next: NextFunction, work: () => Promise<void>): void {
-  work().catch((thrown: unknown) => {
-    next(typeof thrown === 'object' && thrown !== null ? thrown : new Error(`thrown: ${String(thrown)}`))
-  })
 }

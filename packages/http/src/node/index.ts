@@ -1,4 +1,6 @@
 export { nodeExchanges, type NodeExchange, type NodeExchanges, type NodeFrame } from './exchange.ts'
+export { capturePayload, takeReply, type PayloadCapture, type PayloadReply } from './payload-capture.ts'
 export { toRequest } from './to-request.ts'
 export { sendWeb } from './send-web.ts'
+export { settle } from './settle.ts'
 export { drainServer, type DrainableServer, type ServerDrain } from './drain-server.ts'

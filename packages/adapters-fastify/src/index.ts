@@ -1,0 +1,3 @@
+export { keelson, type KeelsonOptions } from './keelson.ts'
+export { transaction } from './transaction.ts'
+export type { KeelsonFastify, KeelsonRequest } from './request.ts'

@@ -1,0 +1,169 @@
+import { HttpError, type FetchHandler, type Http, type Route, type RoutePolicy } from '@keelson/http'
+import { drainServer, nodeExchanges, settle } from '@keelson/http/node'
+import { checkOptions, context, isKeelsonError, opt } from '@keelson/kernel'
+import type {
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyReply,
+  FastifyRequest,
+  onSendHookHandler,
+  preHandlerHookHandler,
+  RouteHandlerMethod,
+  RouteOptions,
+} from 'fastify'
+import { mount } from './mount.ts'
+import { fastifyFrame, type KeelsonFastify, type Known } from './request.ts'
+import { valueOf } from './value-of.ts'
+
+/** What the plugin takes. */
+export interface KeelsonOptions {
+  readonly http: Http
+  /**
+   * Which errors are answered as problems: 'keelson' (default), those of Keelson and `problem()`, in front of any error
+   * handler of yours, which gets all others; 'all': every error that no handler of yours answers, and 404.
+   */
+  readonly problems?: 'keelson' | 'all'
+}
+
+const SPEC = {
+  http: opt.port<Http>(['begin', 'compile', 'problem', 'adapter']),
+  problems: opt.oneOf(['keelson', 'all'], 'keelson'),
+}
+const invalid = (message: string, cause?: unknown): HttpError => new HttpError('OPTION_INVALID', message, { cause })
+
+/** A compiled policy, in the config of its route. */
+const ROUTE = Symbol('keelson.route')
+type Config = NonNullable<RouteOptions['config']> & { [ROUTE]?: Route }
+
+async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<void> {
+  const { http, problems } = checkOptions('keelson', options, SPEC, invalid)
+  if (http === undefined) throw invalid('keelson: option "http" is missing: createHttp()')
+  if (app.hasDecorator('keelson')) return app.log.warn('@keelson/fastify is registered twice: the second does nothing')
+  const exchanges = nodeExchanges(fastifyFrame, http.maxRawBody)
+  http.adapter(`fastify ${app.version}`)
+
+  /** One that `onRequest` has not seen is new to http, which then says so. */
+  function known(request: FastifyRequest, reply: FastifyReply): Known {
+    const seen = request.keelson as Known | null
+    if (seen !== null) return seen
+    const first: Known = { context: {}, exchange: exchanges.of(request.raw, reply.raw, request), reply }
+    request.keelson = first
+    return first
+  }
+
+  function fail(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    return known(request, reply).exchange.fail(http!, error)
+  }
+
+  /** What comes before the body is read, authentication included. */
+  function early(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const config: Config = request.routeOptions.config
+    const route = config[ROUTE]
+    if (route === undefined) {
+      return done(
+        config.keelson &&
+          invalid(`${nameOf(request.routeOptions)} was added before the plugin: await app.register(keelson, ..)`),
+      )
+    }
+    const { exchange } = known(request, reply)
+    settle(done, async () => {
+      const answer = await route.early(exchange)
+      if (answer === undefined) done()
+      else await exchange.send(answer)
+    })
+  }
+
+  /** After all hooks in front of the handler, which runs inside the route's context. */
+  function late(route: Route): preHandlerHookHandler {
+    return (request, reply, done) => {
+      const seen = known(request, reply)
+      settle(done, async () => {
+        const answer = await route.late(seen.exchange)
+        if (answer !== undefined) return seen.exchange.send(answer)
+        seen.context = route.context(seen.exchange)
+        context.run(seen.context, done)
+      })
+    }
+  }
+
+  const captured: onSendHookHandler = (request, _reply, payload, done) => {
+    const { capture } = request.keelson as Known
+    if (capture === undefined) return done(null, payload)
+    capture
+      .payload(payload)
+      .then((held) => done(null, held))
+      .catch(done)
+  }
+
+  function transacted(route: Route, handler: RouteHandlerMethod): RouteHandlerMethod {
+    return async function (request, reply) {
+      const seen = known(request, reply)
+      const answer = await route.transact!(seen.exchange, (tx, op) => {
+        Object.assign(seen, { tx, op })
+        return valueOf(reply, () => handler.call(this, request, reply))
+      })
+      await seen.exchange.send(answer)
+      return reply
+    }
+  }
+
+  app.decorateRequest('keelson', null as never)
+  app.decorate('keelson', {
+    getter(this: FastifyInstance): KeelsonFastify {
+      const serve = (api: FetchHandler) => (request: FastifyRequest, reply: FastifyReply, target: string) =>
+        known(request, reply)
+          .exchange.serve(api, target)
+          .catch((error: unknown) => fail(error, request, reply))
+      return { mount: (prefix, api) => mount(this, prefix, serve(api)), shutdown: () => drainServer(this.server) }
+    },
+  } as never)
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const seen = known(request, reply)
+    seen.context = http.begin(seen.exchange)
+    context.run(seen.context, () => early(request, reply, done))
+  })
+
+  app.addHook('onRoute', (options) => {
+    const { errorHandler, config } = options
+    // oxlint-disable-next-line typescript/no-misused-promises -- Fastify waits for it, whatever its types say
+    options.errorHandler = async function (error, request, reply) {
+      if (isKeelsonError(error)) return fail(error, request, reply)
+      if (errorHandler === undefined) throw error
+      return errorHandler.call(this, error, request, reply)
+    }
+    if (config?.keelson === undefined) return
+    const route = compile(http, config.keelson, nameOf(options))
+    options.config = { ...config, [ROUTE]: route } as Config
+    options.preHandler = [options.preHandler ?? [], late(route)].flat()
+    if (route.transact === undefined) options.onSend = [options.onSend ?? [], captured].flat()
+    else options.handler = transacted(route, options.handler)
+  })
+
+  if (problems === 'keelson') return
+  app.setErrorHandler(fail)
+  app.setNotFoundHandler((request, reply) => fail(undefined, request, reply))
+}
+
+/** @throws HttpError OPTION_INVALID, naming the route: the application does not start */
+function compile(http: Http, policy: RoutePolicy, name: string): Route {
+  try {
+    return http.compile(policy)
+  } catch (error) {
+    throw isKeelsonError(error) ? invalid(`${name}: ${error.message}`, error) : error
+  }
+}
+
+function nameOf({ method, url }: { readonly method?: unknown; readonly url?: string | undefined }): string {
+  return `${String(method)} ${String(url)}`
+}
+
+/**
+ * Translates between Fastify 5 and `http`: `await app.register(keelson, { http })`, before anything that compresses, and
+ * before routes. A route's rules are its `config.keelson`; a wrong one stops the start.
+ */
+export const keelson: FastifyPluginAsync<KeelsonOptions> = Object.assign(plugin, {
+  [Symbol.for('skip-override')]: true,
+  [Symbol.for('fastify.display-name')]: '@keelson/fastify',
+  [Symbol.for('plugin-meta')]: { name: '@keelson/fastify', fastify: '5.x' },
+})

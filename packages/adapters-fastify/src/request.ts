@@ -1,0 +1,63 @@
+import type { Exchange, FetchHandler, Operation, RoutePolicy } from '@keelson/http'
+import {
+  capturePayload,
+  takeReply,
+  type NodeExchange,
+  type NodeFrame,
+  type PayloadCapture,
+  type ServerDrain,
+} from '@keelson/http/node'
+import type { KeelsonContext, Tx } from '@keelson/kernel'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** What Keelson knows of a request. */
+export interface KeelsonRequest {
+  /** Behind the rules of the route with tenant and principal. */
+  readonly context: KeelsonContext
+  readonly exchange: Exchange
+  /** Only in a transactional route. */
+  readonly tx?: Tx
+  readonly op?: Operation
+}
+
+/** Keelson for an application. */
+export interface KeelsonFastify {
+  /** Answers everything under `prefix` by an API, which sees the path behind it. Before the application is ready. */
+  mount(prefix: string, api: FetchHandler): void
+  /** A part of a shutdown, made before the server takes requests: `shutdown.add('http', app.keelson.shutdown())`. */
+  shutdown(): ServerDrain
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The rules of this route. */
+    keelson?: RoutePolicy
+  }
+  interface FastifyRequest {
+    keelson: KeelsonRequest
+  }
+  interface FastifyInstance {
+    readonly keelson: KeelsonFastify
+  }
+}
+
+/** The same, as the adapter writes it. */
+export interface Known {
+  context: KeelsonContext
+  readonly exchange: NodeExchange
+  readonly reply: FastifyReply
+  tx?: Tx
+  op?: Operation
+  capture?: PayloadCapture
+}
+
+/** How requests of Fastify are read. */
+export const fastifyFrame: NodeFrame<FastifyRequest> = {
+  target: (request) => request.originalUrl,
+  route: (request) => request.routeOptions.url ?? '(none)',
+  take: (request) => takeReply((request.keelson as Known).reply),
+  capture(request, ...args) {
+    const known = request.keelson as Known
+    known.capture = capturePayload(known.reply, ...args)
+  },
+}

@@ -1,0 +1,181 @@
+import type { ServerResponse } from 'node:http'
+import { finished, Readable } from 'node:stream'
+import type { ReadableStream as WebStream } from 'node:stream/web'
+import { types } from 'node:util'
+import { answerTap, type AnswerTap } from '../answer-tap.ts'
+import type { CaptureOptions, Exchange, Headers } from '../exchange.ts'
+import { captureNodeAnswer } from './capture.ts'
+import { setOnly } from './head.ts'
+import { send } from './send.ts'
+
+type HeaderValues = Readonly<Record<string, number | string | readonly string[] | undefined>>
+
+/** The reply of a framework that hands answers on as payloads, such as Fastify's. */
+export interface PayloadReply {
+  readonly raw: ServerResponse
+  readonly statusCode: number
+  /** Its own headers and those of `raw`. */
+  getHeaders(): HeaderValues
+  code(status: number): unknown
+  header(name: string, value: string): unknown
+  /** The framework answers nothing more. */
+  hijack(): unknown
+}
+
+/** One answer that is captured as a payload. */
+export interface PayloadCapture {
+  /**
+   * A payload on its way to the client; resolves with what is to go on in its place, when that may: for a stream at once,
+   * for anything else when it is saved; never, when another answer was sent. A second payload goes on untouched.
+   */
+  payload(payload: unknown): Promise<unknown>
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * As {@link Exchange.capture}, in front of whatever compresses payloads: strings, bytes, streams of Node and the web, web
+ * Responses. An answer behind a hijack is captured as its bytes reach node:http; one that is neither is 'abandoned'. For
+ * adapters.
+ */
+export function capturePayload(
+  reply: PayloadReply,
+  o: CaptureOptions,
+  save: Parameters<Exchange['capture']>[1],
+): PayloadCapture {
+  const res = reply.raw
+  const { hijack } = reply
+  const before = linesOf(reply.getHeaders())
+  let isTaken = false
+
+  reply.hijack = () => {
+    reply.hijack = hijack
+    if (!isTaken && res.req.httpVersionMajor < 2) {
+      isTaken = true
+      captureNodeAnswer(res, { ...o, save }, (response, end) => send(res, response, end))
+    }
+    return hijack.call(reply)
+  }
+  // Written to `raw` past the framework: nobody has seen it. A client that has left is no end: the handler goes on.
+  res.once('close', () => {
+    if (!isTaken && res.writableFinished) save({ kind: 'abandoned' }).catch(() => {})
+  })
+
+  /** The answer begins: its head is fixed. */
+  function begin(headers: Headers): AnswerTap {
+    isTaken = true
+    const fail = (error: unknown): void => void res.destroy(error as Error)
+    const tap = answerTap({
+      ...o,
+      save,
+      isHead: res.req.method === 'HEAD',
+      isGone: () => res.destroyed,
+      fail,
+      replace(response) {
+        hijack.call(reply)
+        setOnly(res, before)
+        send(res, response, (body) => res.end(body)).catch(fail)
+      },
+    })
+    tap.head(reply.statusCode, headers)
+    return tap
+  }
+
+  function whole(bytes: Uint8Array, payload: unknown): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    begin(headersOf(reply, payload)).end(bytes, () => {
+      resolve(payload)
+      return true
+    })
+    return promise
+  }
+
+  /** What `source` yields, one chunk late. */
+  function held(source: Readable): Readable {
+    const tap = begin(headersOf(reply, source))
+    const out = new Readable({
+      read: () => void source.resume(),
+      destroy(error, done) {
+        // A client that has left is no end either, as long as the answer is kept.
+        if (tap.phase === 'keeping') source.resume()
+        else source.destroy()
+        done(error)
+      },
+    })
+    source.on('data', (chunk: unknown) => {
+      if (!isContent(chunk)) return source.destroy(new TypeError('a stream as payload must yield strings or bytes'))
+      const isReady = tap.chunk(toBytes(chunk), () => out.destroyed || out.push(chunk))
+      if (!isReady) source.pause()
+      if (out.destroyed && tap.phase !== 'keeping') source.destroy()
+    })
+    finished(source, { writable: false }, (error) => {
+      if (!error) return tap.end(NO_BYTES, () => out.push(null))
+      // As long as nothing has left, the framework answers the error instead: that answer comes by here, too.
+      if (tap.phase === 'keeping' && !res.headersSent && !res.destroyed) isTaken = false
+      else tap.abandon()
+      out.destroy(error)
+    })
+    return out
+  }
+
+  return {
+    async payload(given) {
+      if (isTaken) return given
+      const payload = unpacked(reply, given)
+      if (payload === undefined || payload === null) return whole(NO_BYTES, payload)
+      if (isContent(payload)) return whole(toBytes(payload), payload)
+      const source = streamOf(payload)
+      if (source === undefined) return payload // The framework itself refuses it.
+      return isBodyless(reply.statusCode) ? whole(NO_BYTES, payload) : held(source)
+    },
+  }
+}
+
+/** From now on answers go by node:http, with the headers that the framework has collected. For adapters. */
+export function takeReply(reply: PayloadReply): void {
+  reply.hijack()
+  const { raw } = reply
+  if (raw.headersSent) return
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+}
+
+/** What a web Response says of itself comes before what a framework makes of it. */
+function unpacked(reply: PayloadReply, payload: unknown): unknown {
+  if (Object.prototype.toString.call(payload) !== '[object Response]') return payload
+  const { status, headers, body, bodyUsed } = payload as Response
+  if (bodyUsed) return payload
+  reply.code(status)
+  for (const [name, value] of headers) reply.header(name, value)
+  return body
+}
+
+function streamOf(payload: unknown): Readable | undefined {
+  const { pipe, getReader, locked } = payload as Partial<Readable & ReadableStream>
+  if (typeof pipe === 'function') return payload as Readable
+  return typeof getReader === 'function' && locked !== true ? Readable.fromWeb(payload as WebStream) : undefined
+}
+
+/** An answer without content has no headers of content, whatever its handler gave. */
+function headersOf(reply: PayloadReply, payload: unknown): Headers {
+  const lines = linesOf(reply.getHeaders())
+  if (payload === undefined || payload === null || !isBodyless(reply.statusCode)) return lines
+  return lines.filter(([name]) => name !== 'content-type' && name !== 'content-length')
+}
+
+function linesOf(headers: HeaderValues): Headers {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [value].flat().map((one) => [name, String(one)] as const),
+  )
+}
+
+function isBodyless(status: number): boolean {
+  return status < 200 || status === 204
+}
+
+function isContent(chunk: unknown): chunk is string | Uint8Array {
+  return typeof chunk === 'string' || types.isUint8Array(chunk)
+}
+
+function toBytes(chunk: string | Uint8Array): Uint8Array {
+  return typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+}
