@@ -7,8 +7,10 @@ const say = (line: string): void => void (json || console.log(line))
 const startMs = performance.now()
 const done: { step: number; name: string; ok: boolean; ms: number }[] = []
 
-say('Parcels: merchants book shipments over HTTP. Each booking is one commit: its row, its event, its answer.\n')
-const story = await openStory(process.env['DATABASE_URL'])
+say('Parcels: merchants book shipments over HTTP. Each booking is one commit: its row, its event, its answer.')
+const story = await openStory({ databaseUrl: process.env['DATABASE_URL'] })
+const nodes = story.nodes.map(({ framework, url }) => `${framework} ${url}`).join(', ')
+say(`${story.nodes.length} nodes on one database: ${nodes}\n`)
 try {
   for (const [index, { name, run }] of story.steps.entries()) {
     const stepMs = performance.now()
@@ -27,8 +29,7 @@ try {
     }
   }
 } finally {
-  if (keep && process.exitCode === undefined)
-    say(`\nStill up: ${story.url} (Authorization: Bearer m1). Ctrl-C ends it.`)
+  if (keep && process.exitCode === undefined) say(`\nStill up: ${nodes} (Authorization: Bearer m1). Ctrl-C ends it.`)
   else await story.close()
 }
 const ok = done.filter((step) => step.ok).length

@@ -1,5 +1,9 @@
 import { z } from 'zod'
 
+/** What serves the routes. */
+export const FRAMEWORKS = ['express', 'fastify'] as const
+export type Framework = (typeof FRAMEWORKS)[number]
+
 const duration = z.custom<`${number}${'ms' | 's'}`>(
   (given) => typeof given === 'string' && /^\d+(ms|s)$/.test(given),
   'must be a duration such as 500ms or 10s',
@@ -9,7 +13,7 @@ const duration = z.custom<`${number}${'ms' | 's'}`>(
 const variables = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   HOST: z.string().default('127.0.0.1'),
-  FRAMEWORK: z.enum(['express']).default('express'),
+  FRAMEWORK: z.enum(FRAMEWORKS).default('express'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   /** A folder for the embedded database; in memory without one. */
   DATA_DIR: z.string().min(1).optional(),

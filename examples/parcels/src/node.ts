@@ -2,14 +2,16 @@ import type { AddressInfo } from 'node:net'
 import { healthApi, opsApi } from '@keelson/http/apis'
 import { checks, createHealth, type Health } from '@keelson/resilience/health'
 import { createApi } from './api.ts'
-import type { Environment } from './environment.ts'
+import type { Environment, Framework } from './environment.ts'
 import { expressServer } from './express.ts'
+import { fastifyServer } from './fastify.ts'
 import { authorizeOperator, openHttp } from './http.ts'
 import type { System } from './system.ts'
 import type { Routes, WebServer } from './web-server.ts'
 
-const FRAMEWORKS: Record<Environment['FRAMEWORK'], (routes: Routes) => Promise<WebServer>> = {
+const SERVERS: Record<Framework, (routes: Routes) => Promise<WebServer>> = {
   express: expressServer,
+  fastify: fastifyServer,
 }
 
 /** A listening node. */
@@ -31,7 +33,7 @@ export async function startNode(
   const health = createHealth()
   // Not critical: all nodes share it, and would all leave at once. Bookings then say 503 by themselves.
   health.add('database', checks.database(system.db))
-  const web = await FRAMEWORKS[FRAMEWORK]({
+  const web = await SERVERS[FRAMEWORK]({
     http,
     api: createApi(system),
     apis: {

@@ -7,7 +7,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { client, type Answer } from './client.ts'
-import { startNode, type Node } from './node.ts'
+import { FRAMEWORKS, type Framework } from './environment.ts'
+import { startNode } from './node.ts'
 import { openSystem, type System } from './system.ts'
 
 /** One step of the story: it asserts what its sentence says. */
@@ -19,24 +20,38 @@ interface Step {
 /** The story, and what ends all that it started. */
 export interface Story {
   readonly steps: readonly Step[]
-  /** Of the node that stays up until the end. */
-  readonly url: string
+  /** Of the nodes that stay up until the end, one a framework. */
+  readonly nodes: readonly { readonly framework: Framework; readonly url: string }[]
   close(): Promise<void>
 }
 
-const ANY_PORT = { PORT: 0, HOST: '127.0.0.1', FRAMEWORK: 'express' } as const
+const ANY_PORT = { PORT: 0, HOST: '127.0.0.1' }
 
-/** Opens the stores and tells the story over real HTTP. With `databaseUrl` on Postgres, else embedded. */
-export async function openStory(databaseUrl?: string): Promise<Story> {
+/** What the story is told on. */
+interface Stage {
+  /** A Postgres; embedded without one. */
+  readonly databaseUrl?: string | undefined
+  /** The framework of the node that is asked first; default Express. */
+  readonly first?: Framework
+}
+
+/** Opens the stores and tells the story over real HTTP, on three nodes: one for each framework. */
+export async function openStory({ databaseUrl, first: leader = 'express' }: Stage = {}): Promise<Story> {
   const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
   // The process that is going to die starts early, so that nobody waits for it later.
   const stores = databaseUrl === undefined ? { DATA_DIR: join(folder, 'data') } : { DATABASE_URL: databaseUrl }
-  const victim = startVictim(stores)
+  const victim = startVictim(stores, leader)
   const system = await openSystem(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl })
-  const node = await startNode(system, ANY_PORT)
-  const survivors: { system: System; node: Node }[] = [{ system, node }]
+  const survivors: System[] = [system]
+  const nodes = await Promise.all(
+    [leader, ...FRAMEWORKS.filter((one) => one !== leader)].map(async (FRAMEWORK) => ({
+      framework: FRAMEWORK,
+      node: await startNode(system, { ...ANY_PORT, FRAMEWORK }),
+    })),
+  )
 
-  const { book, look, rows } = client(node.url, system.db)
+  const clients = nodes.map(({ node }) => client(node.url, system.db))
+  const { book, look, rows } = clients[0]!
   // Postgres keeps what earlier stories wrote, so each has keys of its own.
   const key = `story-${process.pid}-${Date.now()}`
   let first: Answer
@@ -53,13 +68,15 @@ export async function openStory(databaseUrl?: string): Promise<Story> {
       },
     },
     {
-      name: 'the same request again: the same bytes, marked as replayed, still one row',
+      name: "the same request to the other frameworks' nodes: the same bytes, marked as replayed, still one row",
       async run() {
-        const again = await book(`${key}-1`)
-        assert.equal(again.status, 201)
-        assert.equal(again.headers.get('idempotent-replayed'), 'true')
-        assert.equal(again.headers.get('location'), first.headers.get('location'))
-        assert.deepEqual(again.bytes, first.bytes)
+        for (const other of clients) {
+          const again = await other.book(`${key}-1`)
+          assert.equal(again.status, 201)
+          assert.equal(again.headers.get('idempotent-replayed'), 'true')
+          assert.equal(again.headers.get('location'), first.headers.get('location'))
+          assert.deepEqual(again.bytes, first.bytes)
+        }
         assert.deepEqual(await rows(`${key}-1`), { shipments: 1, events: 1, answers: 1 })
       },
     },
@@ -82,9 +99,11 @@ export async function openStory(databaseUrl?: string): Promise<Story> {
       },
     },
     {
-      name: 'fifty times the same booking at once: one row, fifty equal answers',
+      name: 'fifty times the same booking at once over all nodes: one row, fifty equal answers',
       async run() {
-        const answers = await Promise.all(Array.from({ length: 50 }, () => book(`${key}-2`)))
+        const answers = await Promise.all(
+          Array.from({ length: 50 }, (_, i) => clients[i % clients.length]!.book(`${key}-2`)),
+        )
         assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([201]))
         assert.equal(new Set(answers.map(({ bytes }) => bytes.toString())).size, 1)
         assert.deepEqual(await rows(`${key}-2`), { shipments: 1, events: 1, answers: 1 })
@@ -111,8 +130,9 @@ export async function openStory(databaseUrl?: string): Promise<Story> {
       name: 'a new process on the same data, the client tries again: one parcel, one event, one answer',
       async run() {
         const revived = await openSystem(stores)
-        const other = await startNode(revived, ANY_PORT)
-        survivors.push({ system: revived, node: other })
+        const other = await startNode(revived, { ...ANY_PORT, FRAMEWORK: leader })
+        nodes.push({ framework: leader, node: other })
+        survivors.push(revived)
         const { book, rows } = client(other.url, revived.db)
         assert.deepEqual(await rows(`${key}-4`), { shipments: 0, events: 0, answers: 0 })
         const answer = await book(`${key}-4`)
@@ -125,28 +145,29 @@ export async function openStory(databaseUrl?: string): Promise<Story> {
 
   return {
     steps,
-    url: node.url,
+    nodes: nodes.map(({ framework, node }) => ({ framework, url: node.url })),
     async close() {
       const { child } = await victim.catch(() => ({ child: undefined }))
       child?.kill('SIGKILL')
-      for (const { system, node } of survivors) {
-        await node.close()
-        await system.close()
-      }
+      for (const { node } of nodes) await node.close()
+      for (const system of survivors) await system.close()
       await rm(folder, { recursive: true, force: true })
     },
   }
 }
 
 /** A real process with a node that dies in the middle of its first booking. */
-async function startVictim(stores: Record<string, string>): Promise<{
+async function startVictim(
+  stores: Record<string, string>,
+  framework: Framework,
+): Promise<{
   child: ChildProcess
   url: string
   ended: Promise<NodeJS.Signals | null>
 }> {
   const file = fileURLToPath(new URL('./dying-node.ts', import.meta.url))
   const child = spawn(process.execPath, ['--conditions=@keelson/source', file], {
-    env: { ...process.env, ...stores, PORT: '0' },
+    env: { ...process.env, ...stores, PORT: '0', FRAMEWORK: framework },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
