@@ -181,6 +181,12 @@ test('/metrics/json has the families as their components count them', async () =
 })
 
 test('/metrics/system tells of the process', async () => {
+  const reading = (): number[] => [
+    process.cpuUsage().user / 1e6,
+    process.uptime(),
+    performance.eventLoopUtilization().active / 1e3,
+  ]
+  const before = reading()
   const { body } = await call(api(), '/metrics/system')
   const values = Object.fromEntries(
     (body.families as MetricFamily[]).flatMap(({ samples }) =>
@@ -191,10 +197,13 @@ test('/metrics/system tells of the process', async () => {
   expect(values[`keelson_process_info ${node} ${v8} ${process.platform} ${process.arch}`]).toBe(1)
   expect(values['keelson_process_memory_bytes resident']).toBeGreaterThan(1e6)
   expect(values['keelson_process_memory_bytes heap_limit']).toBeGreaterThan(1e6)
-  expect(values['keelson_process_cpu_seconds_total user']).toBeGreaterThan(0)
-  expect(values['keelson_process_uptime_seconds']).toBeGreaterThan(0)
-  expect(values['keelson_process_event_loop_seconds_total active']).toBeGreaterThan(0)
-  expect(values['keelson_process_event_loop_lag_seconds']).toBeGreaterThanOrEqual(0)
+  const after = reading()
+  for (const [i, name] of ['cpu_seconds_total user', 'uptime_seconds', 'event_loop_seconds_total active'].entries()) {
+    const value = values[`keelson_process_${name}`]
+    expect(value).toBeGreaterThanOrEqual(before[i]!)
+    expect(value).toBeLessThanOrEqual(after[i]!)
+  }
+  expect(values['keelson_process_event_loop_lag_seconds']).toBeLessThanOrEqual(after[1]! - before[1]!)
   expect(Object.keys(values).some((name) => name.startsWith('keelson_process_handles '))).toBe(true)
 })
 

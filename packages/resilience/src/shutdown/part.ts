@@ -1,12 +1,17 @@
 import { optionFailure } from '../error.ts'
 
-/** Something that ends with the process; a kernel Component fits. It has one of the two, or both. */
-export interface Part {
+interface Drained {
   /** Finishes what has begun and begins nothing new. All parts together; the signal aborts when the time is over. */
-  drain?(signal: AbortSignal): unknown
-  /** Gives back what it holds. One part after the other, the last added first. */
-  close?(): unknown
+  drain(signal: AbortSignal): unknown
 }
+
+interface Closed {
+  /** Gives back what it holds. One part after the other, the last added first. */
+  close(): unknown
+}
+
+/** Something that ends with the process; a kernel Component fits. It has one of the two, or both. */
+export type Part = (Drained & Partial<Closed>) | (Closed & Partial<Drained>)
 
 /** @throws ResilienceError OPTION_INVALID */
 export function checkPart(given: unknown): void {

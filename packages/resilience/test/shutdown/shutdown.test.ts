@@ -29,10 +29,12 @@ function scene(options: ShutdownOptions = {}): Scene {
     seen,
     note,
     shutdown,
-    part: (name, { drainMs, closeMs }) => ({
-      ...(drainMs === undefined ? {} : { drain: () => step(`drain ${name}`, drainMs) }),
-      ...(closeMs === undefined ? {} : { close: () => step(`close ${name}`, closeMs) }),
-    }),
+    part(name, { drainMs, closeMs }) {
+      const close = { close: () => step(`close ${name}`, closeMs ?? 0) }
+      if (drainMs === undefined) return close
+      const drain = { drain: () => step(`drain ${name}`, drainMs) }
+      return closeMs === undefined ? drain : { ...drain, ...close }
+    },
   }
 }
 
