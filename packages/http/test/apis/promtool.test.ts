@@ -8,7 +8,7 @@ import { postgresStore } from '@keelson/idempotency/postgres'
 import { redisStore } from '@keelson/idempotency/redis'
 import { migrate, transact } from '@keelson/kernel/postgres'
 import { checks, createHealth } from '@keelson/resilience/health'
-import { createHttp } from '@keelson/http'
+import { createHttp, watchDatabase } from '@keelson/http'
 import { opsApi } from '@keelson/http/apis'
 import { promtoolFaults } from '../../../../tools/servers/promtool.ts'
 import { exchange } from '../support.ts'
@@ -36,7 +36,7 @@ test('promtool accepts /metrics with every component of ours, used', { timeout: 
   await transact(pool, async () => ({ value: undefined, effects: [] }))
 
   const health = createHealth()
-  health.add('db', { ...checks.database(pool), critical: true })
+  health.add('db', { ...checks.database(watchDatabase(pool)), critical: true })
   health.add('redis', checks.redis(redis))
   health.add('odd.name:1', { check: () => false })
   health.started()
@@ -59,6 +59,7 @@ test('promtool accepts /metrics with every component of ours, used', { timeout: 
     'keelson_health_check_up',
   ])
     expect(text).toContain(name)
+  expect(text).toContain('keelson_health_check_up{check="db",critical="true"} 1')
   expect(text).toContain('keelson_http_unreadable_components 0')
   expect(await promtoolFaults(text)).toEqual([])
 })
