@@ -10,11 +10,13 @@ export interface Requests {
   readonly connections: number
   readonly path: string
   readonly body: object
+  /** What is answered; default any 2xx. */
+  readonly status?: number
   /** Called for each request: its `Idempotency-Key`. */
   readonly keyOf: (connection: number) => string
 }
 
-/** New connections send requests for `forMs`. Rejects on an answer that is no 2xx. */
+/** New connections send requests for `forMs`. Rejects on an answer of another status. */
 export async function loadOverHttp(o: Requests, forMs: number): Promise<{ figures: Figures; answered: number }> {
   const body = JSON.stringify(o.body)
   const head =
@@ -28,7 +30,7 @@ export async function loadOverHttp(o: Requests, forMs: number): Promise<{ figure
   try {
     await Promise.all(
       sockets.map((socket, connection) =>
-        exchanges(socket, () => `${head}${o.keyOf(connection)}\r\n\r\n${body}`, latencies, endsMs),
+        exchanges(socket, () => `${head}${o.keyOf(connection)}\r\n\r\n${body}`, latencies, endsMs, o.status),
       ),
     )
   } finally {
@@ -44,7 +46,14 @@ async function open(port: number): Promise<Socket> {
 }
 
 /** One request after the other until `endsMs`. Callbacks, not promises: the load shares the machine with the server. */
-function exchanges(socket: Socket, requestOf: () => string, latencies: number[], endsMs: number): Promise<void> {
+function exchanges(
+  socket: Socket,
+  requestOf: () => string,
+  latencies: number[],
+  endsMs: number,
+  status: number | undefined,
+): Promise<void> {
+  const expected = `HTTP/1.1 ${status ?? 2}`
   return new Promise((resolve, reject) => {
     let startMs = 0
     let answer = ''
@@ -57,7 +66,7 @@ function exchanges(socket: Socket, requestOf: () => string, latencies: number[],
       answer = answer === '' ? chunk.toString('latin1') : answer + chunk.toString('latin1')
       const length = lengthOf(answer)
       if (length === undefined || answer.length < length) return
-      if (!answer.startsWith('HTTP/1.1 2')) return reject(new Error(`not a success: ${answer}`))
+      if (!answer.startsWith(expected)) return reject(new Error(`not ${expected}: ${answer}`))
       answer = ''
       latencies.push(performance.now() - startMs)
       next()
@@ -72,7 +81,8 @@ function exchanges(socket: Socket, requestOf: () => string, latencies: number[],
 function lengthOf(answer: string): number | undefined {
   const headEnds = answer.indexOf('\r\n\r\n')
   if (headEnds === -1) return undefined
-  const at = answer.indexOf('\r\nContent-Length: ')
+  // Fastify writes it in lower case.
+  const at = answer.search(/\r\ncontent-length: /i)
   if (at === -1 || at > headEnds) throw new Error(`an answer without Content-Length: ${answer}`)
   return headEnds + 4 + Number.parseInt(answer.slice(at + 18, at + 28), 10)
 }

@@ -1,5 +1,4 @@
 /** One Express 5 application in a process of its own: `http-app.ts KIND [PROVIDER_URL] `; REDIS_URL and PREFIX by env. */
-import type { AddressInfo } from 'node:net'
 import { createExpress } from '@keelson/express'
 import { createHttp } from '@keelson/http'
 import { createIdempotency, memoryStore, type IdempotencyStore } from '@keelson/idempotency'
@@ -9,7 +8,7 @@ import expressIdempotency from 'express-idempotency'
 import idempotencyBackend from 'idempotency-backend/express'
 import { Redis } from 'ioredis'
 import { Pool } from 'undici'
-import { serveParent } from '../../src/child.ts'
+import { serveBench } from '../../src/serve-bench.ts'
 import { redisAdapter } from './express-idempotency-redis.ts'
 
 /** What stands around the handler. */
@@ -82,10 +81,4 @@ function peer(app: Express, middleware: RequestHandler): void {
 }
 
 kinds[kind](app)
-const server = app.listen(0, '127.0.0.1', () => {
-  serveParent(({ what }: { what: 'port' | 'cpu' }) => {
-    if (what === 'port') return (server.address() as AddressInfo).port
-    const { user, system } = process.cpuUsage()
-    return user + system
-  })
-})
+const server = app.listen(0, '127.0.0.1', () => serveBench(server))

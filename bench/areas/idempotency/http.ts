@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Case, Contender } from '../../src/case.ts'
 import { startChild } from '../../src/child.ts'
-import { loadOverHttp } from '../../src/keep-alive-load.ts'
+import { served } from '../../src/served.ts'
 import type { Services } from '../../src/services.ts'
 import type { Kind } from './http-app.ts'
 
@@ -24,38 +24,25 @@ export function overHttp(services: Services): Case[] {
 }
 
 function overHttpCase(services: Services, what: string, callsProvider: boolean): Case {
-  const contender = (name: string, kind: Kind, replays = false): Contender => ({
-    name,
-    async open() {
-      await using opened = new AsyncDisposableStack()
+  const contender = (name: string, kind: Kind, replays = false): Contender =>
+    served(name, async (parts) => {
       const provider = callsProvider ? await startChild(new URL('receiver.ts', import.meta.url), []) : undefined
-      if (provider !== undefined) opened.defer(() => provider.stop())
+      if (provider !== undefined) parts.defer(() => provider.stop())
       // idempotency-backend keeps its file in the working directory.
-      const folder = await mkdtemp(join(tmpdir(), 'keelson-bench-'))
-      opened.defer(() => rm(folder, { recursive: true, force: true }))
+      const cwd = await mkdtemp(join(tmpdir(), 'keelson-bench-'))
+      parts.defer(() => rm(cwd, { recursive: true, force: true }))
       const args = [kind, await services.redisUrl(), `${services.id}:${randomUUID()}`]
       if (provider !== undefined) args.push(await provider.ask<string>({}))
-      const app = await startChild(new URL('http-app.ts', import.meta.url), args, { cwd: folder })
-      opened.defer(() => app.stop())
-      const requests = {
-        port: await app.ask<number>({ what: 'port' }),
+      return {
+        script: new URL('http-app.ts', import.meta.url),
+        args,
+        cwd,
         connections: CONNECTIONS,
         path: '/pay',
         body: BODY,
         keyOf: (connection: number) => (replays ? `replayed-${connection}` : randomUUID()),
       }
-      const parts = opened.move()
-      return {
-        async run(forMs) {
-          const beforeUs = await app.ask<number>({ what: 'cpu' })
-          const { figures, answered } = await loadOverHttp(requests, forMs)
-          const cpuUs = (await app.ask<number>({ what: 'cpu' })) - beforeUs
-          return { ...figures, 'cpu us': cpuUs / answered }
-        },
-        close: () => parts.disposeAsync(),
-      }
-    },
-  })
+    })
   const atLeast = (of: string, atLeast: number, aim?: number) => ({
     of,
     figure: 'per s',

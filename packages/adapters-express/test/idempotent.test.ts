@@ -198,7 +198,7 @@ describe.each(subjects)('an idempotent handler on $framework and $store', ({ exp
       expect(gunzipSync((await post(back, other, {})).body).toString()).toBe(text)
       expect((await post(back, other, {})).json()['code']).toBe('answer-not-retained')
     }
-    expect(logger.warnings).toEqual([expect.stringContaining('mount compression in front of it')])
+    expect(logger.warnings).toEqual([expect.stringContaining('mount compression before it')])
   })
 
   it('is what the client saw: a 304 is given again as a 304', async () => {

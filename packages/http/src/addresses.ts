@@ -56,7 +56,8 @@ function plainAddress(text: string): string | undefined {
 
 /** Some proxies add it: '192.0.2.1:4711', '[2001:db8::1]:4711'. */
 function withoutPort(hop: string): string {
-  return /^\[(.*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop)?.[1] ?? hop
+  const [, v6, v4] = /^(?:\[(.*)\]|([\d.]+))(?::\d+)?$/.exec(hop) ?? []
+  return v6 ?? v4 ?? hop
 }
 
 function readRange(range: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {

@@ -20,7 +20,7 @@ export interface Deprecation {
   readonly links: readonly string[]
 }
 
-const ISO = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/
+const ISO = /^(\d{4}-\d{2}-\d{2})(T.+(Z|[+-]\d{2}:\d{2}))?$/
 const date = opt.custom<string>("an ISO 8601 date such as '2027-01-31' or '2027-01-31T12:00:00Z'", isDate)
 const uri = opt.custom<string>('a URI without spaces, quotes and angle brackets', isUri)
 const SPEC = { since: opt.required(date), sunset: date, link: uri, successor: uri }

@@ -1,4 +1,4 @@
-import { traced, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
+import { context, traced, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
 import { correlationIdOf } from './correlation.ts'
 import { counted, noCounts } from './counters.ts'
 import { readRetryAttempt, readTimeout, timeLeft } from './deadline.ts'
@@ -75,13 +75,12 @@ export function createHttp(options: HttpOptions = {}): Http {
 
   function begin(x: Exchange): KeelsonContext {
     const startedMs = o.clock.monotonic()
-    const counts = noCounts()
-    const context = counted(contextOf(x, startedMs), counts)
-    x.setHeader(o.correlation.header, context.correlationId!)
-    x.setHeader('traceparent', context.traceparent!)
-    const state = states.begin(x, { context, startedMs, counters: counts })
-    watch(x, state)
-    return context
+    const counters = noCounts()
+    const known = counted(contextOf(x, startedMs), counters)
+    x.setHeader(o.correlation.header, known.correlationId!)
+    x.setHeader('traceparent', known.traceparent!)
+    watch(x, states.begin(x, { context: known, startedMs, counters }))
+    return known
   }
 
   /** What the request says of itself, and what is made up for it. What means nothing is ignored and counted. */
@@ -158,23 +157,11 @@ export function createHttp(options: HttpOptions = {}): Http {
 
   const report: RouteParts['report'] = (x, why, err) => {
     metrics.notStored.inc({ why })
-    switch (why) {
-      case 'left':
-        return o.logger.warn(requestOf(x), 'the client left and the handler did not end its answer: nothing is stored')
-      case 'failed':
-        return o.logger.error({ err, ...requestOf(x) }, 'the answer was sent, but not stored')
-      case 'content-encoding':
-        if (!hasWarnedOfCoding)
-          o.logger.warn(
-            requestOf(x),
-            'answers are compressed behind the idempotent route, and so not stored: mount compression in front of it',
-          )
-        hasWarnedOfCoding = true
-        return undefined
-      case 'too-large':
-      case 'stream':
-        return undefined
-    }
+    if (why === 'failed') return o.logger.error({ err, ...requestOf(x) }, 'answered, but not stored')
+    if (why === 'left') return o.logger.warn(requestOf(x), 'the client left, and the handler never ended its answer')
+    if (why !== 'content-encoding' || hasWarnedOfCoding) return
+    hasWarnedOfCoding = true
+    o.logger.warn(requestOf(x), 'compressed behind the idempotent rule, and so not stored: mount compression before it')
   }
 
   function requestOf(x: Exchange | undefined): object {
@@ -182,7 +169,8 @@ export function createHttp(options: HttpOptions = {}): Http {
   }
 
   function correlationIdFor(x: Exchange | undefined): string | undefined {
-    return x === undefined ? undefined : states.of(x)?.context.correlationId
+    const known = x === undefined ? context.get() : states.of(x)?.context
+    return known?.correlationId
   }
 
   function mapped(error: unknown, x: Exchange | undefined): unknown {
@@ -240,13 +228,13 @@ export function createHttp(options: HttpOptions = {}): Http {
 /** A policy that a whole application shares is seen at all of its routes. */
 const MAX_SEEN = 100
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : `a thrown ${typeof error}`
-}
-
 /** An HttpProblem was written for the client; of another error its message and stack are for developers. */
 function insideOf(error: unknown): { message: string; stack?: string | undefined } | undefined {
   if (error === undefined || isHttpProblem(error)) return undefined
-  if (error instanceof Error) return { message: error.message, stack: error.stack }
-  return { message: typeof error === 'string' ? error : `a thrown ${typeof error}` }
+  return { message: messageOf(error), ...(error instanceof Error ? { stack: error.stack } : {}) }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message
+  return typeof error === 'string' ? error : `a thrown ${typeof error}`
 }

@@ -7,6 +7,7 @@ import {
   type Clock,
   type Duration,
   type Logger,
+  type Opt,
   type OptionSpec,
   type Principal,
   type Resolved,
@@ -77,6 +78,15 @@ export interface ProblemOptions {
 /** A field name of RFC 9110, section 5.1. */
 export const HEADER_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
+/** Members that are checked by themselves. */
+export const OBJECT: Opt<object | undefined> = opt.custom<object>('an object', isObject)
+
+/** Addresses and CIDR ranges. */
+export const addressList: Opt<readonly string[] | undefined> = opt.custom(
+  'an array of addresses and CIDR ranges, v4 or v6',
+  isAddressList,
+)
+
 const SPEC = {
   db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
   idempotency: opt.port<IdempotencyLike>(['run']),
@@ -84,14 +94,14 @@ const SPEC = {
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   scope: opt.fn<(x: Exchange) => unknown>(),
   principal: opt.fn<(x: Exchange) => unknown>(),
-  correlation: opt.custom<object>('an object', isObject),
-  trustProxy: opt.custom<readonly string[]>('an array of addresses and CIDR ranges, v4 or v6', isAddressList, []),
-  deadline: opt.custom<object>('an object', isObject),
+  correlation: OBJECT,
+  trustProxy: addressList,
+  deadline: OBJECT,
   requestLog: opt.custom<object | false>('false or an object', (given) => given === false || isObject(given)),
-  problems: opt.custom<object>('an object', isObject),
+  problems: OBJECT,
   maxRawBody: opt.integer(1_048_576, { min: 1 }),
   maxStoredBytes: opt.integer(262_144),
-  transaction: opt.custom<object>('an object', isObject),
+  transaction: OBJECT,
 }
 
 const CORRELATION = {
@@ -142,7 +152,7 @@ export function checkHttpOptions(options: HttpOptions, nodeEnv: string | undefin
   const { trustProxy, requestLog, ...rest } = o
   return {
     ...rest,
-    isTrustedProxy: addressTest(trustProxy),
+    isTrustedProxy: addressTest(trustProxy ?? []),
     deadline: check('createHttp: deadline', o.deadline, DEADLINE),
     requestLog: requestLog === false ? undefined : check('createHttp: requestLog', requestLog, REQUEST_LOG),
     db: o.db === undefined ? undefined : knownDatabase(o.db),

@@ -1,9 +1,8 @@
 import { checkOptions, isPlainText, isScope, opt, type Duration } from '@keelson/kernel'
-import { isAddressList } from './addresses.ts'
 import { checkDeprecation, type DeprecatedRule, type Deprecation } from './deprecation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
-import { HEADER_NAME } from './options.ts'
+import { addressList, HEADER_NAME, OBJECT } from './options.ts'
 
 /** A tenant, or how to read it from a request. */
 export type Scope = string | ((x: Exchange) => string | undefined)
@@ -79,11 +78,11 @@ export interface CheckedIdempotentRule {
 }
 
 const POLICY = {
-  idempotent: opt.custom<object>('an object', isObject),
+  idempotent: OBJECT,
   transactional: opt.boolean(false),
-  allowIps: opt.custom<readonly string[]>('an array of addresses and CIDR ranges, v4 or v6', isAddressList),
+  allowIps: addressList,
   deadline: opt.duration(undefined, { min: 1, max: '24h' }),
-  deprecated: opt.custom<object>('an object', isObject),
+  deprecated: OBJECT,
 }
 
 const IDEMPOTENT = {
@@ -146,10 +145,6 @@ function checkIdempotent(idempotent: object, transactional: boolean, has: Availa
     throw optionFailure('policy: idempotent: give "header" or "key", not both')
   }
   return rule
-}
-
-function isObject(given: unknown): boolean {
-  return typeof given === 'object' && given !== null
 }
 
 function isOperation(given: unknown): boolean {

@@ -22,25 +22,15 @@ export function methodLabel(method: string): string {
 export function createRequestMetrics(): RequestMetrics {
   const metrics = createMetrics('http')
   return {
-    requests: metrics.counter('requests', "Requests by status; 'aborted' when the client left first.", [
-      'method',
-      'route',
-      'status',
-    ]),
-    seconds: metrics.histogram('request', 'From the first byte seen to the last byte handed over.', {
+    requests: metrics.counter('requests', "Requests by status, or 'aborted'.", ['method', 'route', 'status']),
+    seconds: metrics.histogram('request', 'What requests took.', {
       unit: 'seconds',
       labels: ['method', 'route'],
     }),
-    inFlight: metrics.gauge('in_flight', 'Requests that have no end yet.'),
-    idempotency: metrics.counter(
-      'idempotency',
-      'Requests under a key, or without a required one, by what came of it.',
-      ['route', 'outcome'],
-    ),
-    notStored: metrics.counter('not_stored', 'Answers under a key that are not kept, by why.', ['why']),
-    badHeaders: metrics.counter('bad_headers', 'Request headers that were ignored because they mean nothing.', [
-      'header',
-    ]),
+    inFlight: metrics.gauge('in_flight', 'Requests under way.'),
+    idempotency: metrics.counter('idempotency', 'What came of keys.', ['route', 'outcome']),
+    notStored: metrics.counter('not_stored', 'Answers under a key that are not kept.', ['why']),
+    badHeaders: metrics.counter('bad_headers', 'Request headers that mean nothing.', ['header']),
     families: () => metrics.families(),
   }
 }

@@ -1,11 +1,9 @@
-import { systemClock, type Database, type Tx } from '@keelson/kernel'
-import { database, type DatabaseLike, type PgClientLike } from '@keelson/kernel/postgres'
-import { runningCounts, type Counters } from './counters.ts'
+import { systemClock, type Tx } from '@keelson/kernel'
+import { database, type DatabaseLike } from '@keelson/kernel/postgres'
+import { runningCounts } from './counters.ts'
 import { optionFailure } from './error.ts'
 
-type Call = (this: unknown, ...args: any[]) => unknown
-/** What of a database is done in another way. */
-type Overrides = Readonly<Record<PropertyKey, Call>>
+type Call = (...args: any[]) => unknown
 
 /** By it the kernel marks what `database()` made. */
 const DRIVER = Symbol.for('keelson.driver')
@@ -30,39 +28,34 @@ function watched(db: DatabaseLike): DatabaseLike {
     const driver = db[DRIVER] as { readonly pool?: DatabaseLike; readonly db?: DatabaseLike }
     return database(watched((driver.pool ?? driver.db)!))
   }
-  const { query } = db as Tx
-  const overrides: Record<PropertyKey, Call> = { query: counting(query.bind(db)) }
-  if ('exec' in db) overrides['exec'] = counting((db.exec as Call).bind(db))
-  if ('connect' in db) overrides['connect'] = handingOut(db.connect.bind(db), watchedTx)
-  if ('transaction' in db) {
-    const { transaction } = db as Database
-    overrides['transaction'] = (work: (tx: Tx) => Promise<unknown>, ...rest: unknown[]) =>
-      Reflect.apply(transaction, db, [(tx: Tx) => work(watchedTx(tx)), ...rest])
-  }
-  return over(db, overrides)
+  return over(db, {
+    query: counting,
+    exec: counting,
+    connect: handingOut,
+    transaction:
+      (transaction) =>
+      (work: (tx: Tx) => unknown, ...rest) =>
+        transaction((tx: Tx) => work(watchedTx(tx)), ...rest),
+  })
 }
 
 /** One for each connection: a pool hands the same client out again and again. */
-const transactions = new WeakMap<object, Tx>()
+const transactions = new WeakMap<object, object>()
 
-function watchedTx<T extends Tx | PgClientLike>(tx: T): T {
-  let made = transactions.get(tx)
-  if (made === undefined) {
-    const calls = ['query', 'exec'].filter((name) => name in tx)
-    const overrides = calls.map((name) => [name, counting((tx as unknown as Record<string, Call>)[name]!.bind(tx))])
-    transactions.set(tx, (made = over(tx as Tx, Object.fromEntries(overrides) as Overrides)))
-  }
+function watchedTx<T extends object>(tx: T): T {
+  const made = transactions.get(tx) ?? over(tx, { query: counting, exec: counting })
+  transactions.set(tx, made)
   return made as T
 }
 
 /** A call that answers a client, by promise or by callback. */
-function handingOut(connect: Call, watch: (client: PgClientLike) => PgClientLike): Call {
-  return (callback?: (error: unknown, client: PgClientLike | undefined, release: unknown) => void) => {
-    if (typeof callback !== 'function') return (connect() as Promise<PgClientLike>).then(watch)
-    return connect((error: unknown, client: PgClientLike | undefined, release: unknown) =>
-      callback(error, client && watch(client), release),
-    )
-  }
+function handingOut(connect: Call): Call {
+  return (callback?: Call) =>
+    callback === undefined
+      ? (connect() as Promise<object>).then(watchedTx)
+      : connect((error: unknown, client: object | undefined, release: unknown) =>
+          callback(error, client && watchedTx(client), release),
+        )
 }
 
 /** A query that is counted in the request it was asked by, whoever hears of its end. */
@@ -70,52 +63,39 @@ function counting(query: Call): Call {
   return (...args) => {
     const counts = runningCounts()
     if (counts === undefined) return query(...args)
+    const startMs = systemClock.monotonic()
+    const end = (): void => void (counts.queryMs += systemClock.monotonic() - startMs)
+    const ending = (callback: unknown): unknown =>
+      typeof callback !== 'function'
+        ? callback
+        : function (this: unknown, ...told: unknown[]): unknown {
+            end()
+            return Reflect.apply(callback, this, told)
+          }
     counts.queries++
-    const answer = query(...timed(args, counts))
-    if (typeof (answer as Promise<unknown> | undefined)?.then === 'function') {
-      const end = stopwatch(counts)
-      ;(answer as Promise<unknown>).then(end, end)
-    }
+    // pg also takes a callback, or an object of its own with one.
+    const own = args[0] as { submit?: unknown; callback?: unknown } | undefined
+    if (own?.submit) own.callback = ending(own.callback)
+    const answer = query(...args.slice(0, -1), ending(args.at(-1)))
+    ;(answer as Partial<Promise<unknown>> | undefined)?.then?.(end, end)
     return answer
   }
 }
 
-/** pg also takes a callback, or an object of its own with one. */
-function timed(args: readonly any[], counts: Counters): readonly unknown[] {
-  const last: unknown = args.at(-1)
-  if (typeof last === 'function') return [...args.slice(0, -1), ending(last as Call, counts)]
-  const [query] = args as [{ callback?: unknown; submit?: unknown } | undefined]
-  if (typeof query?.submit === 'function' && typeof query.callback === 'function')
-    query.callback = ending(query.callback as Call, counts)
-  return args
-}
-
-function ending(callback: Call, counts: Counters): Call {
-  const end = stopwatch(counts)
-  return function (...args) {
-    end()
-    return Reflect.apply(callback, this, args)
-  }
-}
-
-function stopwatch(counts: Counters): () => void {
-  const startMs = systemClock.monotonic()
-  return () => void (counts.queryMs += systemClock.monotonic() - startMs)
-}
-
 /** `target` with some of its methods replaced. Its others are bound to it: private fields are not the proxy's. */
-function over<T extends object>(target: T, overrides: Overrides): T {
-  const bound = new Map<PropertyKey, { readonly from: unknown; readonly call: unknown }>()
+function over<T extends object>(target: T, overrides: Record<PropertyKey, (call: Call) => Call>): T {
+  const bound = new Map<PropertyKey, { readonly from: unknown; readonly call: Call }>()
   return new Proxy(target, {
     get(_, key) {
-      if (Object.hasOwn(overrides, key)) return overrides[key]
-      const value: unknown = Reflect.get(target, key, target)
-      if (typeof value !== 'function' || key === 'constructor') return value
-      const known = bound.get(key)
-      if (known?.from === value) return known.call
-      const call = (value as Call).bind(target) as unknown
-      bound.set(key, { from: value, call })
-      return call
+      const from: unknown = Reflect.get(target, key, target)
+      if (typeof from !== 'function' || key === 'constructor') return from
+      let known = bound.get(key)
+      if (known?.from !== from) {
+        const call = from.bind(target) as Call
+        known = { from, call: Object.hasOwn(overrides, key) ? overrides[key]!(call) : call }
+        bound.set(key, known)
+      }
+      return known.call
     },
     set: (_, key, value) => Reflect.set(target, key, value, target),
   })

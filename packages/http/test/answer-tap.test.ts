@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { answerTap, type Captured, type StoredResponse } from '@keelson/http'
+import type { Captured, StoredResponse } from '@keelson/http'
+import { answerTap } from '@keelson/http/adapter'
 
 const MAX_BYTES = 20
 

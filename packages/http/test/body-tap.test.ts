@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bodyTap } from '@keelson/http'
+import { bodyTap } from '@keelson/http/adapter'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 

@@ -128,7 +128,7 @@ describe('a handler of any style under a key', () => {
       await (await ask(http, { key })).answered(whole(200, 'zipped', [['content-encoding', 'gzip']]))
       expect(codeOf(await ask(http, { key }))).toEqual([409, 'answer-not-retained'])
     }
-    expect(logger.warnings).toEqual([expect.stringContaining('mount compression in front of it')])
+    expect(logger.warnings).toEqual([expect.stringContaining('mount compression before it')])
     await (await ask(http, { key: 'k3' })).answered(whole(200, 'plain', [['Content-Encoding', 'identity']]))
     expect((await ask(http, { key: 'k3' })).sent[0]?.status).toBe(200)
   })

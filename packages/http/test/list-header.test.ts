@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { groupHeaders } from '@keelson/http'
+import { groupHeaders } from '@keelson/http/adapter'
 
 const grouped = (headers: [string, string][], before: Record<string, string | string[]> = {}): unknown =>
   Object.fromEntries(groupHeaders(headers, (name) => before[name.toLowerCase()]))

@@ -1,0 +1,12 @@
+/** The framework that serves. */
+export const FRAMEWORKS = ['Express', 'Fastify'] as const
+export type Framework = (typeof FRAMEWORKS)[number]
+
+/** What stands around the handler: nothing, Keelson without a rule, an idempotent rule, an error, SQL. */
+export type Kind = 'bare' | 'context' | 'idempotent' | 'end patch' | 'bare problem' | 'problem' | 'sql' | 'transaction'
+
+/** What the handler answers. */
+export const ANSWER = { id: 'ch_0198f0c2', status: 'paid', cents: 990 }
+
+/** What it writes where it writes. */
+export const INSERT = 'insert into bench_http (cents) values ($1) returning id'

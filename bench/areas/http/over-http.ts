@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto'
+import type { Case, Contender, Target } from '../../src/case.ts'
+import { served } from '../../src/served.ts'
+import type { Services } from '../../src/services.ts'
+import { FRAMEWORKS, type Framework, type Kind } from './kinds.ts'
+
+const CONNECTIONS = 32
+/** A new server takes seconds until it is as fast as it gets. */
+const TIMES = { warmUpMs: 3_000, runMs: 500 }
+
+/** Real sockets, the server in a process of its own, each framework against itself without us. */
+export function overHttp(services: Services): Case[] {
+  return FRAMEWORKS.flatMap((framework) => [onMemory(framework), problems(framework), onPostgres(framework, services)])
+}
+
+function onMemory(framework: Framework): Case {
+  const bare = `bare ${framework}`
+  const atLeast = (of: string, atLeast: number, aim: number): Target => ({
+    of,
+    figure: 'per s',
+    over: bare,
+    atLeast,
+    aim,
+  })
+  return {
+    name: `${framework}: the same handler`,
+    note: 'it only answers: all that is between two numbers is ours; cpu us is the server’s own time a request',
+    base: bare,
+    ...TIMES,
+    contenders: [
+      app(bare, framework, 'bare'),
+      app('context only', framework, 'context'),
+      app('idempotent, memory store, first', framework, 'idempotent'),
+      app('idempotent, memory store, replay', framework, 'idempotent', { replays: true }),
+      app('a patch of end() and a Map, first', framework, 'end patch'),
+      app('a patch of end() and a Map, replay', framework, 'end patch', { replays: true }),
+    ],
+    targets: [
+      atLeast('context only', 0.92, 0.95),
+      atLeast('idempotent, memory store, first', 0.9, 0.95),
+      atLeast('idempotent, memory store, replay', 0.95, 0.98),
+    ],
+  }
+}
+
+function problems(framework: Framework): Case {
+  const bare = `bare ${framework}, a 409 by hand`
+  return {
+    name: `${framework}: a problem`,
+    base: bare,
+    ...TIMES,
+    contenders: [
+      app(bare, framework, 'bare problem', { status: 409 }),
+      app('throw problem(409)', framework, 'problem', { status: 409 }),
+    ],
+  }
+}
+
+function onPostgres(framework: Framework, services: Services): Case {
+  const byHand = 'the same SQL by hand, without a key'
+  const ours = 'transaction under a key'
+  return {
+    name: `${framework}: one row on durable Postgres, 16 connections`,
+    base: byHand,
+    ...TIMES,
+    contenders: [
+      app(byHand, framework, 'sql', { services, connections: 16 }),
+      app(ours, framework, 'transaction', { services, connections: 16 }),
+    ],
+    targets: [{ of: ours, figure: 'per s', over: byHand, atLeast: 0.6 }],
+  }
+}
+
+interface Asked {
+  readonly replays?: boolean
+  readonly status?: number
+  readonly services?: Services
+  readonly connections?: number
+}
+
+function app(
+  name: string,
+  framework: Framework,
+  kind: Kind,
+  { replays = false, status = 201, services, connections = CONNECTIONS }: Asked = {},
+): Contender {
+  return served(name, async () => ({
+    script: new URL('app.ts', import.meta.url),
+    args: [framework, kind, ...(services === undefined ? [] : [await services.databaseUrl()])],
+    connections,
+    path: '/pay',
+    status,
+    body: { order: 'o_1042', cents: 990, currency: 'eur', lines: [{ sku: 'tea', n: 2 }] },
+    keyOf: (connection) => (replays ? `replayed-${connection}` : randomUUID()),
+  }))
+}
