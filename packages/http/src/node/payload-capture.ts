@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'node:http'
 import { finished, Readable } from 'node:stream'
 import type { ReadableStream as WebStream } from 'node:stream/web'
 import { types } from 'node:util'
@@ -102,7 +102,9 @@ export function capturePayload(
         done(error)
       },
     })
-    source.on('data', (chunk: unknown) => {
+    // The framework may listen later than the source fails.
+    out.on('error', () => {})
+    source.pause().on('data', (chunk: unknown) => {
       if (!isContent(chunk)) return source.destroy(new TypeError('a stream as payload must yield strings or bytes'))
       const isReady = tap.chunk(toBytes(chunk), () => out.destroyed || out.push(chunk))
       if (!isReady) source.pause()
@@ -155,9 +157,16 @@ function streamOf(payload: unknown): Readable | undefined {
   return typeof getReader === 'function' && locked !== true ? Readable.fromWeb(payload as WebStream) : undefined
 }
 
-/** An answer without content has no headers of content, whatever its handler gave. */
+/**
+ * An answer without content has no headers of content, whatever its handler gave.
+ * Throws for what node:http will refuse: nothing is saved then, and the framework answers the error.
+ */
 function headersOf(reply: PayloadReply, payload: unknown): Headers {
   const lines = linesOf(reply.getHeaders())
+  for (const [name, value] of lines) {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+  }
   if (payload === undefined || payload === null || !isBodyless(reply.statusCode)) return lines
   return lines.filter(([name]) => name !== 'content-type' && name !== 'content-length')
 }
