@@ -9,7 +9,7 @@ import { capturePayload, type PayloadCapture } from '@keelson/http/node'
 import { open, readAnswer, sendRaw } from '../../http/test/wire.ts'
 import { MAX_BYTES, zoo } from './zoo.ts'
 
-type Save = (captured: Captured) => Promise<StoredResponse | undefined>
+type Save = (captured: Captured) => Promise<StoredResponse | undefined | void>
 
 const running: FastifyInstance[] = []
 afterEach(async () => {
@@ -31,7 +31,7 @@ async function answering(
     url: '/',
     preHandler(_request, reply, done) {
       if (save !== undefined)
-        captures.set(reply, capturePayload(reply, { maxBytes: MAX_BYTES, hold: o.hold ?? 'last' }, save))
+        captures.set(reply, capturePayload(reply, { maxBytes: MAX_BYTES, hold: o.hold ?? 'last' }, save as never))
       done()
     },
     onSend(_request, reply, payload, done) {
@@ -186,7 +186,7 @@ describe('an answer of a stream', () => {
     }
     const port = await answering(
       (_request, reply) => reply.send(Readable.from(parts(reply))),
-      async (captured) => void seen.resolve(captured),
+      async (captured) => seen.resolve(captured),
     )
     const socket = open(port, { method: 'POST' }, 0)
     await left.promise
@@ -239,7 +239,7 @@ it('an answer that was written past the framework is not kept, and its key is fr
   const seen = Promise.withResolvers<Captured>()
   const port = await answering(
     (_request, reply) => void reply.raw.end('past'),
-    async (captured) => void seen.resolve(captured),
+    async (captured) => seen.resolve(captured),
   )
   const answer = readAnswer(await sendRaw(port, { method: 'POST' }))
   expect(answer.body.toString()).toBe('past')
@@ -255,7 +255,7 @@ it('a client that leaves before its handler has answered changes nothing', async
       await once(reply.raw, 'close')
       return { done: true }
     },
-    async (captured) => void seen.resolve(captured),
+    async (captured) => seen.resolve(captured),
   )
   const socket = connect(port, '127.0.0.1')
   socket.write('POST / HTTP/1.1\r\nHost: t\r\n\r\n')
@@ -273,7 +273,7 @@ it('an answer that node:http refuses is answered by the framework, and not kept'
   const handler: RouteHandlerMethod = (_request, reply) => reply.header('x-bad', 'a\nb').send('x')
   const answers = [
     await sendRaw(await answering(handler), { method: 'POST' }),
-    await sendRaw(await answering(handler, async (captured) => void seen.resolve(captured)), { method: 'POST' }),
+    await sendRaw(await answering(handler, async (captured) => seen.resolve(captured)), { method: 'POST' }),
   ]
   const [plain, captured] = answers.map(readAnswer)
   expect([captured!.status, captured!.body]).toEqual([500, plain!.body])
