@@ -162,6 +162,14 @@ export const zoo: readonly Animal[] = [
     status: 404,
   },
   {
+    name: 'a stream that has failed before',
+    handler(_request, reply) {
+      const gone = new Readable().on('error', () => {}).destroy(Object.assign(new Error('gone'), { statusCode: 404 }))
+      setTimeout(() => reply.send(gone), 5)
+    },
+    status: 404,
+  },
+  {
     name: 'a value that is no payload',
     handler: (_request, reply) => reply.type('text/plain').send(7),
     status: 500,
