@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { isKeelsonError, type KeelsonError } from '@keelson/kernel'
+import { inputFaults, messageFaults, messageOf } from './input-faults.ts'
 import { isHttpProblem, isRetryable } from './problem.ts'
-import { schemaIssues } from './schema-issues.ts'
 import { sqlProblem } from './sqlstate.ts'
 import { statusOfCode } from './status-table.ts'
 
@@ -41,7 +41,7 @@ function describe(error: unknown): Described {
   if (isKeelsonError(error)) return describeKeelsonError(error)
   const sql = sqlProblem(error)
   if (sql !== undefined) return { ...sql, retryable: isRetryable(sql.status), ...waitFor(sql.status) }
-  const errors = schemaIssues(error)
+  const errors = inputFaults(error)
   if (errors !== undefined) return { status: 400, code: 'input-invalid', retryable: false, extra: { errors } }
   return describeForeign(error) ?? INTERNAL
 }
@@ -66,14 +66,17 @@ function describeKeelsonError(error: KeelsonError): Described {
 function describeForeign(error: unknown): Described | undefined {
   if (typeof error !== 'object' || error === null) return undefined
   const { status, statusCode, getStatus, expose, message } = error as Record<string, unknown>
+  const told = expose === true ? message : messageOf(error)
   const said = typeof getStatus === 'function' ? (getStatus.call(error) as unknown) : (status ?? statusCode)
   if (!Number.isInteger(said) || (said as number) < 400 || (said as number) > 499) return undefined
+  const errors = messageFaults(told)
   return {
     status: said as number,
-    code: codeOf(STATUS_CODES[said as number] ?? 'client error'),
+    code: errors === undefined ? codeOf(STATUS_CODES[said as number] ?? 'client error') : 'input-invalid',
     retryable: isRetryable(said as number),
-    // The convention of http-errors: this message was written for the client.
-    ...(expose === true && typeof message === 'string' ? { detail: message } : {}),
+    // The conventions of http-errors and of Nest: these messages were written for the client.
+    ...(typeof told === 'string' ? { detail: told } : {}),
+    ...(errors === undefined ? {} : { extra: { errors } }),
   }
 }
 

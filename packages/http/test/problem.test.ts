@@ -131,6 +131,21 @@ describe('any other error', () => {
     expect(rendered(error).members).not.toHaveProperty('detail')
   })
 
+  it("is what Nest's HttpException says, with the messages of a pipe as errors", () => {
+    const thrown = (status: number, response: unknown): Error =>
+      Object.assign(new Error('Http Exception'), { getStatus: () => status, getResponse: () => response })
+    expect(rendered(thrown(404, { statusCode: 404, message: 'no such parcel' })).members).toMatchObject({
+      status: 404,
+      detail: 'no such parcel',
+    })
+    expect(rendered(thrown(422, { message: ['kg must be positive'] })).members).toMatchObject({
+      status: 422,
+      code: 'input-invalid',
+      errors: [{ pointer: '', detail: 'kg must be positive' }],
+    })
+    expect(rendered(thrown(503, { message: ['secret'] })).members).toMatchObject({ code: 'internal-error' })
+  })
+
   it.each([
     new Error('secret'),
     'secret',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { schemaIssues } from '../src/schema-issues.ts'
+import { inputFaults } from '../src/input-faults.ts'
 
 const error = (issues: unknown): Error => Object.assign(new Error('invalid'), { issues })
 
@@ -9,7 +9,7 @@ test('issues of Standard Schema become JSON pointers', () => {
     { message: 'unknown', path: [{ key: 'a/b~c' }] },
     { message: 'not an object' },
   ]
-  expect(schemaIssues(error(issues))).toEqual([
+  expect(inputFaults(error(issues))).toEqual([
     { pointer: '/parcels/0/kg', detail: 'too heavy' },
     { pointer: '/a~1b~0c', detail: 'unknown' },
     { pointer: '', detail: 'not an object' },
@@ -18,5 +18,16 @@ test('issues of Standard Schema become JSON pointers', () => {
 
 test.each([[undefined], [[]], [[{}]], ['text'], [[{ message: 1 }]], [[{ message: 'x', path: 'y' }]]])(
   'an error with issues %j is none of a schema',
-  (issues) => expect(schemaIssues(error(issues))).toBeUndefined(),
+  (issues) => expect(inputFaults(error(issues))).toBeUndefined(),
 )
+
+test("what Ajv found, as Fastify's error has it", () => {
+  const validation = [
+    { instancePath: '/lines/0/kg', message: 'must be number', keyword: 'type' },
+    { instancePath: '', message: "must have required property 'to'" },
+  ]
+  expect(inputFaults(Object.assign(new Error('invalid'), { validation, statusCode: 400 }))).toEqual([
+    { pointer: '/lines/0/kg', detail: 'must be number' },
+    { pointer: '', detail: "must have required property 'to'" },
+  ])
+})
