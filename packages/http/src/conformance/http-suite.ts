@@ -29,11 +29,11 @@ export const httpSuite: Suite<HttpSubject> = {
     ...earlyCases,
     ...observedCases,
     ...keyCases,
+    ...zooCases,
     ...leavingCases,
     ...transactionCases,
     ...mountCases,
     ...shutdownCases,
-    ...zooCases,
     ...contextCases,
   ],
 }

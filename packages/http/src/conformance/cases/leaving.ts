@@ -65,7 +65,8 @@ export const leavingCases: readonly Case<HttpSubject>[] = [
     const raw = site.openCall(stream, mine)
     const broken = await raw.whole()
     ok(!broken.body.toString().includes('three'))
-    ok(!raw.isComplete(), 'a broken answer must not look complete')
+    // As long as nothing has left, a framework may still answer the error.
+    ok(!raw.isComplete() || broken.status >= 500, 'a broken answer must not look complete')
     breaks = false
     const again = await site.call(stream, mine)
     equal([again.body.toString(), again.header('idempotent-replayed'), stream.runs], ['onetwothree', undefined, 2])

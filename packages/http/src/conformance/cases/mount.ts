@@ -115,6 +115,7 @@ export const mountCases: readonly Case<HttpSubject>[] = [
     broken.resolve()
     equal((await connection.whole()).body.toString(), 'first')
     ok(!connection.isComplete(), 'a broken answer must not look complete')
+    equal(site.log.filter(({ level }) => level === 'error').length, 1, 'error lines')
   }),
 
   mountCase('a client that leaves in the middle of its body fails the read', async ({ until }, mounted) => {
