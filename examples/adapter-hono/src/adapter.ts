@@ -3,7 +3,6 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, ErrorHandler, Handler, Hono, MiddlewareHandler, NotFoundHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import {
-  groupHeaders,
   type Answer,
   type Exchange,
   type FetchHandler,
@@ -12,6 +11,7 @@ import {
   type RoutePolicy,
   type StoredResponse,
 } from '@keelson/http'
+import { groupHeaders } from '@keelson/http/adapter'
 import { drainServer, nodeExchanges, type NodeExchange } from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
 import { captureResponse } from './capture-response.ts'

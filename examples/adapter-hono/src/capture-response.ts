@@ -1,4 +1,5 @@
-import { answerTap, type CaptureOptions, type Exchange, type StoredResponse } from '@keelson/http'
+import type { CaptureOptions, Exchange, StoredResponse } from '@keelson/http'
+import { answerTap } from '@keelson/http/adapter'
 
 const NO_BYTES = new Uint8Array(0)
 
