@@ -2,15 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, ErrorHandler, Handler, Hono, MiddlewareHandler, NotFoundHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
-import {
-  type Answer,
-  type Exchange,
-  type FetchHandler,
-  type Http,
-  type Operation,
-  type RoutePolicy,
-  type StoredResponse,
-} from '@keelson/http'
+import type { Answer, Exchange, FetchHandler, Http, Operation, RoutePolicy, StoredResponse } from '@keelson/http'
 import { groupHeaders } from '@keelson/http/adapter'
 import { drainServer, nodeExchanges, type NodeExchange } from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
