@@ -15,7 +15,9 @@ export function decideAnswer(
   captured: Captured,
   o: { readonly keepsServerErrors: boolean; readonly correlationHeader: string },
 ): Decision {
-  if (captured.kind === 'abandoned') return { kind: 'release', why: 'the answer was broken off', hasBegun: true }
+  if (captured.kind === 'abandoned') {
+    return { kind: 'release', why: 'the answer was broken off', hasBegun: captured.hasBegun ?? true }
+  }
   const { status, headers } = captured.kind === 'whole' ? captured.response : captured
   const isServerError = status >= 500
   if (endOf(status) === 'rollback' && !(isServerError && o.keepsServerErrors)) {

@@ -15,8 +15,8 @@ export type Captured =
   | { readonly kind: 'whole'; readonly response: StoredResponse }
   /** The body is too large, or has no end by its nature (`text/event-stream`, an upgrade): it passes unkept. */
   | { readonly kind: 'part'; readonly status: number; readonly headers: Headers; readonly why: 'too-large' | 'stream' }
-  /** The handler broke its answer off. */
-  | { readonly kind: 'abandoned' }
+  /** The handler broke its answer off; `hasBegun: false` says that it was never called, and another answer goes out. */
+  | { readonly kind: 'abandoned'; readonly hasBegun?: boolean }
 
 /**
  * One request and its answer, as an adapter shows them. Names of headers are in any case. An object of its own for each

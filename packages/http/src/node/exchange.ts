@@ -32,6 +32,8 @@ export interface NodeExchange extends Exchange {
    * Rejects with what the API or its body threw.
    */
   serve(api: FetchHandler, target: string): Promise<void>
+  /** The answer to come is not the handler's: it was never called, and its key is free again. */
+  disown(): void
   /** Answers with the problem of what was thrown (undefined: no route matched); an answer that has begun is broken off. */
   fail(http: Pick<Http, 'problem'>, error: unknown): Promise<void>
 }
@@ -77,6 +79,7 @@ class FramedExchange<Raw> implements NodeExchange {
   #isCaptured = false
   /** One listener for all: of more than ten Node warns, and frameworks add theirs. */
   #whenClosed: (() => void)[] | undefined
+  #isDisowned = false
 
   constructor(req: IncomingMessage, res: ServerResponse, raw: Raw, tap: BodyTap, frame: NodeFrame<Raw>) {
     const { path, query } = readTarget(frame.target(raw))
@@ -153,8 +156,14 @@ class FramedExchange<Raw> implements NodeExchange {
   capture(o: CaptureOptions, save: Parameters<Exchange['capture']>[1]): void {
     if (this.#isCaptured) throw new HttpError('CAPTURE_TWICE', 'this answer is captured already')
     this.#isCaptured = true
-    if (this.#frame.capture !== undefined) this.#frame.capture(this.raw, o, save)
-    else captureNodeAnswer(this.#res, { ...o, save }, (response, end) => send(this.#res, response, end))
+    const saveOwn: typeof save = (captured) =>
+      save(this.#isDisowned ? { kind: 'abandoned', hasBegun: false } : captured)
+    if (this.#frame.capture !== undefined) this.#frame.capture(this.raw, o, saveOwn)
+    else captureNodeAnswer(this.#res, { ...o, save: saveOwn }, (response, end) => send(this.#res, response, end))
+  }
+
+  disown(): void {
+    this.#isDisowned = true
   }
 
   send(response: StoredResponse): Promise<void> {
