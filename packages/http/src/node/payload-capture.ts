@@ -26,7 +26,8 @@ export interface PayloadReply {
 export interface PayloadCapture {
   /**
    * A payload on its way to the client; resolves with what is to go on in its place, when that may: for a stream at once,
-   * for anything else when it is saved; never, when another answer was sent. A second payload goes on untouched.
+   * for anything else when it is saved; never, when another answer was sent. A second payload goes on untouched, and
+   * undefined as such never.
    */
   payload(payload: unknown): Promise<unknown>
 }
@@ -122,6 +123,8 @@ export function capturePayload(
 
   return {
     async payload(given) {
+      // An async handler that resolves behind its own `reply.send()` sends nothing once more, while its answer is held.
+      if (isTaken && given === undefined) return new Promise(() => {})
       if (isTaken) return given
       const payload = unpacked(reply, given)
       if (payload === undefined || payload === null) return whole(NO_BYTES, payload)
