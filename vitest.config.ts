@@ -1,22 +1,41 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 // Tests run from `src`; never put `import` here: it reaches `require()` inside pg.
 const conditions = ['@keelson/source', 'module', 'node', 'development|production']
+const nest = 'packages/adapters-nest/test/**/*.test.ts'
+const nest11 = join(import.meta.dirname, 'packages/adapters-nest/test/nest-11/node_modules/@nestjs')
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
+  // As Nest's own compilers have it: `*.nest.ts`.
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
-    include: [
-      'packages/*/test/**/*.test.ts',
-      'examples/*/test/**/*.test.ts',
-      'tools/test/**/*.test.ts',
-      'test/**/*.test.ts',
-    ],
     globalSetup: ['tools/services.ts'],
     // Tests wait for servers more than they compute; the default on 2 cores is one file at a time.
     maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'all',
+          include: [
+            'packages/*/test/**/*.test.ts',
+            'examples/*/test/**/*.test.ts',
+            'tools/test/**/*.test.ts',
+            'test/**/*.test.ts',
+          ],
+        },
+      },
+      // The same tests on the other major version of the framework.
+      {
+        extends: true,
+        resolve: { alias: [{ find: /^@nestjs\//, replacement: `${nest11}/` }] },
+        test: { name: 'nest 11', include: [nest] },
+      },
+    ],
   },
 })

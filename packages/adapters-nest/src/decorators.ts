@@ -1,0 +1,43 @@
+import { createParamDecorator, SetMetadata } from '@nestjs/common'
+import type { DeprecatedRule, IdempotentRule, RoutePolicy } from '@keelson/http'
+import { context, type Duration } from '@keelson/kernel'
+import { exchangeOf } from './exchange.ts'
+
+/** What decorators wrote on a class, a method, or a class about its method; inherited from what these extend. */
+export const metadataOf: (key: string, on: Function, method?: string) => any = (Reflect as any).getMetadata
+/** Where a policy is kept on a class or a method. */
+export const POLICY = 'keelson:policy'
+/** On a controller's class or on a method; the method's rules win one by one. */
+export type PolicyDecorator = ClassDecorator & MethodDecorator
+
+/** Rules of a route. They are compiled when the application starts: a wrong one stops the start. */
+export function Policy(policy: RoutePolicy): PolicyDecorator {
+  return (target: object, _name?: string | symbol, method?: PropertyDescriptor) => {
+    const on = (method?.value ?? target) as Function
+    SetMetadata(POLICY, { ...metadataOf(POLICY, on), ...policy })(on)
+  }
+}
+
+/** The key is claimed, the handler runs once, and its answer is stored before its last byte leaves. */
+export const Idempotent = (rule: IdempotentRule = {}): PolicyDecorator => Policy({ idempotent: rule })
+/**
+ * The handler writes through `@Tx()` and returns its answer (see `reply`, `created`, `ok`): rows, effects and answer are
+ * one commit. It runs again after a serialization failure or a deadlock.
+ */
+export const Transactional = (): PolicyDecorator => Policy({ transactional: true })
+
+/** Only these addresses: CIDR, v4 and v6. */
+export const AllowIps = (...allowIps: string[]): PolicyDecorator => Policy({ allowIps })
+/** Says so on each answer. */
+export const Deprecated = (deprecated: DeprecatedRule): PolicyDecorator => Policy({ deprecated })
+/** How long the handler's own calls may take; over before it begins, it is not called. */
+export const Deadline = (deadline: Duration): PolicyDecorator => Policy({ deadline })
+
+/** A parameter of a handler with `@Transactional()`: its open Tx. */
+export const Tx: () => ParameterDecorator = createParamDecorator((_, host) => exchangeOf(host).tx)
+/** A parameter of a handler with `@Transactional()`: its Operation. */
+export const Op: () => ParameterDecorator = createParamDecorator((_, host) => exchangeOf(host).op)
+/** A parameter: the KeelsonContext of the request. */
+export const Ctx: () => ParameterDecorator = createParamDecorator(() => context.get())
+/** A parameter: the body's bytes as received, a Uint8Array. */
+export const RawBody: () => ParameterDecorator = createParamDecorator((_, host) => exchangeOf(host).rawBody())

@@ -1,0 +1,59 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ArgumentsHost, INestApplication } from '@nestjs/common'
+import type { HttpAdapterHost } from '@nestjs/core'
+import type { FetchHandler, Operation } from '@keelson/http'
+import { capturePayload, nodeExchanges, takeReply, type NodeExchange, type NodeFrame } from '@keelson/http/node'
+import { context, type Tx } from '@keelson/kernel'
+import { optionFailure, type CheckedOptions } from './options.ts'
+
+/** A request, with its open transaction, and whether its handler was called. */
+export type NestExchange = NodeExchange & { tx?: Tx; op?: Operation; isEntered?: boolean }
+
+const EXCHANGE = Symbol('keelson.exchange')
+/** Of Fastify only: it hands answers on as payloads, and keeps their headers until then. */
+const REPLY = Symbol('keelson.reply')
+const CAPTURE = Symbol('keelson.capture')
+/** A request of Express, of Fastify (around that of node:http), or of node:http before Fastify has made its own. */
+type PlatformRequest = IncomingMessage & Record<string | symbol, any>
+
+const express: NodeFrame<PlatformRequest> = {
+  target: (req) => req['originalUrl'] ?? req.url,
+  route: (req) => (req['route'] ? `${req['baseUrl']}${req['route'].path}` : (req['routeOptions']?.url ?? '(none)')),
+}
+const fastify: NodeFrame<PlatformRequest> = {
+  ...express,
+  take: ({ [REPLY]: reply }) => reply && takeReply(reply),
+  capture: (req, ...args) => void (req[CAPTURE] = capturePayload(req[REPLY], ...args)),
+}
+const captured = async ({ [CAPTURE]: capture }: PlatformRequest, _: unknown, payload: unknown): Promise<unknown> =>
+  capture === undefined ? payload : capture.payload(payload)
+
+/** Begins every request before anything else of the application sees it: Nest mounts its body parsers later. */
+export function attach({ http, components }: CheckedOptions, host: HttpAdapterHost, isOwner: boolean): object {
+  // At once; of a testing module in `createNestApplication()`; without HTTP never.
+  host.init$.subscribe(() => {
+    const isFastify = host.httpAdapter.getType() === 'fastify'
+    const exchanges = nodeExchanges(isFastify ? fastify : express, http.maxRawBody)
+    host.httpAdapter.use((req: PlatformRequest, res: ServerResponse, next: () => void) => {
+      if (EXCHANGE in req) next()
+      else context.run(http.begin((req[EXCHANGE] = exchanges.of(req, res, req))), next)
+    })
+    if (isFastify) host.httpAdapter.getInstance().addHook('onSend', captured)
+    http.adapter(`nest on ${host.httpAdapter.getType()}`)
+  })
+  const ours = [http, ...(isOwner ? components.values() : [])].filter((one) => 'inspect' in one)
+  return { onApplicationShutdown: () => Promise.all(ours.map((one) => one.close())) }
+}
+
+/** The exchange of a request; `x.raw` is the platform's own request from now on. */
+export function exchangeOf(host: ArgumentsHost): NestExchange {
+  const [raw, reply] = host.getArgs<[PlatformRequest, unknown]>()
+  const x = (raw['raw'] ?? raw)[EXCHANGE] as NestExchange | undefined
+  if (x === undefined) throw optionFailure('the application does not import KeelsonModule.forRoot({ http })')
+  raw[REPLY] = reply
+  return Object.assign(x, { raw })
+}
+
+/** Mounts a management API before `app.init()` or `app.listen()`; it sees the path behind `prefix`. */
+export const mountApi = (app: INestApplication, prefix: string, api: FetchHandler): unknown =>
+  app.use(prefix, (req: PlatformRequest, _: unknown, next: () => void) => req[EXCHANGE].serve(api, req.url).catch(next))

@@ -1,0 +1,7 @@
+export { AllowIps, Deadline, Deprecated, Idempotent, Policy, Transactional } from './decorators.ts'
+export { Ctx, Op, RawBody, Tx, type PolicyDecorator } from './decorators.ts'
+export { mountApi } from './exchange.ts'
+export { KeelsonModule } from './module.ts'
+export { KEELSON_DB, KEELSON_HEALTH, KEELSON_HTTP, KEELSON_IDEMPOTENCY } from './options.ts'
+export { limiterToken, Pipeline, pipelineToken } from './options.ts'
+export type { KeelsonComponents, KeelsonModuleAsyncOptions, KeelsonModuleOptions } from './options.ts'

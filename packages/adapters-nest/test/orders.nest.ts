@@ -1,0 +1,247 @@
+import {
+  BadRequestException,
+  Body,
+  Catch,
+  Controller,
+  Get,
+  Header,
+  HttpCode,
+  Injectable,
+  Param,
+  ParseIntPipe,
+  Post,
+  Scope,
+  Sse,
+  UnauthorizedException,
+  UseFilters,
+  UseGuards,
+  UseInterceptors,
+  UsePipes,
+  ValidationPipe,
+  Version,
+  type ArgumentsHost,
+  type CallHandler,
+  type CanActivate,
+  type ExceptionFilter,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common'
+import { IsInt } from 'class-validator'
+import { finalize, map, Observable, tap } from 'rxjs'
+import { created, type Operation } from '@keelson/http'
+import type { KeelsonContext, Tx as OpenTx } from '@keelson/kernel'
+import { AllowIps, Ctx, Deprecated, Idempotent, Op, Policy, RawBody, Transactional, Tx } from '@keelson/nest'
+
+/** What happened, in order. */
+@Injectable()
+export class Trace {
+  readonly steps: string[] = []
+}
+
+@Injectable()
+class Traced {
+  readonly trace: Trace
+  constructor(trace: Trace) {
+    this.trace = trace
+  }
+}
+
+export class NewOrder {
+  @IsInt()
+  cents!: number
+}
+
+@Injectable()
+class Auth extends Traced implements CanActivate {
+  canActivate(host: ExecutionContext): boolean {
+    this.trace.steps.push('auth')
+    if (host.switchToHttp().getRequest<{ headers: Record<string, string> }>().headers['x-user'] === undefined)
+      throw new UnauthorizedException()
+    return true
+  }
+}
+
+@Controller('orders')
+@UsePipes(new ValidationPipe())
+export class Orders extends Traced {
+  @Post()
+  @Idempotent({ required: true })
+  create(@Body() order: NewOrder): object {
+    this.trace.steps.push(`create ${order.cents}`)
+    if (order.cents === 13) throw new BadRequestException('unlucky')
+    return { cents: order.cents }
+  }
+
+  @Post(':id/pay')
+  @Idempotent()
+  pay(@Param('id', ParseIntPipe) id: number): object {
+    this.trace.steps.push(`pay ${id}`)
+    return { paid: id }
+  }
+
+  @Post('guarded')
+  @Idempotent()
+  @UseGuards(Auth)
+  guarded(): object {
+    this.trace.steps.push('guarded')
+    return {}
+  }
+
+  @Post('inside')
+  @AllowIps('10.0.0.0/8')
+  @UseGuards(Auth)
+  inside(): void {}
+
+  @Post('bytes')
+  @Idempotent()
+  @HttpCode(202)
+  @Header('X-Own', 'yes')
+  bytes(@RawBody() bytes: Uint8Array, @Ctx() { tenant }: KeelsonContext, @Body() body: unknown): object {
+    return { bytes: Buffer.from(bytes).toString(), tenant, body }
+  }
+
+  @Sse('events')
+  @Idempotent()
+  events(): Observable<object> {
+    return new Observable((to) => {
+      to.next({ data: 'one' })
+      const timer = setTimeout(() => {
+        to.next({ data: 'two' })
+        to.complete()
+      }, 20)
+      return () => clearTimeout(timer)
+    })
+  }
+}
+
+/** Its rows, effects and answer are one commit. */
+@Controller('books')
+@Idempotent()
+@Policy({ deprecated: { since: '2026-01-01' } })
+export class Books extends Traced {
+  @Post()
+  @Transactional()
+  @UseInterceptors(
+    new (class implements NestInterceptor {
+      intercept(_: ExecutionContext, next: CallHandler): Observable<unknown> {
+        return next.handle().pipe(map((value: object) => ({ ...value, mapped: true })))
+      }
+    })(),
+  )
+  async write(@Tx() tx: OpenTx, @Op() op: Operation, @Body() { sku }: { sku: string }): Promise<object> {
+    this.trace.steps.push(`write ${op.op}`)
+    const { rows } = await tx.query('insert into orders (sku) values ($1) returning id', [sku])
+    if (sku === 'bad') throw new Error('bad')
+    return { ...(rows[0] as object) }
+  }
+
+  @Post('created')
+  @Transactional()
+  @Deprecated({ since: '2026-02-02' })
+  async created(@Tx() tx: OpenTx): Promise<unknown> {
+    await tx.query("insert into orders (sku) values ('c')")
+    return created({ ok: true })
+  }
+
+  @Post('plain')
+  @Policy({ idempotent: undefined } as never)
+  plain(): object {
+    this.trace.steps.push('plain')
+    return {}
+  }
+}
+
+/** A new one for each request. */
+@Controller({ path: 'scoped', scope: Scope.REQUEST })
+export class Scoped extends Traced {
+  @Post(':id')
+  @Idempotent()
+  one(@Param('id', ParseIntPipe) id: number): object {
+    this.trace.steps.push(`scoped ${id}`)
+    if (id === 13) throw new BadRequestException('unlucky')
+    return { id }
+  }
+}
+
+@Controller({ path: 'versions/:shop', version: '2' })
+export class Versions {
+  @Get(':id')
+  @Policy({})
+  two(): object {
+    return { version: 2 }
+  }
+
+  @Get(':id')
+  @Version('1')
+  @Policy({})
+  one(): object {
+    return { version: 1 }
+  }
+}
+
+class Base extends Traced {
+  @Post()
+  @Idempotent()
+  inherited(): object {
+    this.trace.steps.push(`inherited by ${this.constructor.name}`)
+    return { by: this.constructor.name }
+  }
+}
+
+@Controller('first')
+export class First extends Base {}
+
+@Controller('second')
+@Idempotent({ required: true })
+export class Second extends Base {
+  @Post('own')
+  own(): object {
+    return {}
+  }
+}
+
+/** Takes everything, as many applications do. */
+@Catch()
+export class CatchAll implements ExceptionFilter {
+  readonly caught: unknown[]
+  constructor(caught: unknown[]) {
+    this.caught = caught
+  }
+  catch(error: unknown, host: ArgumentsHost): void {
+    this.caught.push(error)
+    const reply = host.switchToHttp().getResponse<{ status(n: number): { send(body: unknown): void } }>()
+    reply.status(500).send({ caught: true })
+  }
+}
+
+export const caughtByController: unknown[] = []
+
+@Controller('caught')
+@UseFilters(new CatchAll(caughtByController))
+export class Caught {
+  @Post()
+  @Idempotent()
+  answer(): object {
+    return { fine: true }
+  }
+}
+
+/** Tells what passes by it. */
+export class Watching implements NestInterceptor {
+  readonly seen: string[]
+  constructor(seen: string[]) {
+    this.seen = seen
+  }
+  intercept(_: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next.handle().pipe(
+      tap({ next: () => this.seen.push('value'), error: (error: Error) => this.seen.push(error.constructor.name) }),
+      finalize(() => this.seen.push('over')),
+    )
+  }
+}
+
+export class Refusing implements NestInterceptor {
+  intercept(): never {
+    throw new BadRequestException('not today')
+  }
+}

@@ -1,0 +1,86 @@
+import { Controller, Get, Inject, Injectable, Module, Post, Res } from '@nestjs/common'
+import type { Http, IdempotencyLike } from '@keelson/http'
+import type { DatabaseLike } from '@keelson/kernel/postgres'
+import {
+  Idempotent,
+  KEELSON_DB,
+  KEELSON_HEALTH,
+  KEELSON_HTTP,
+  KEELSON_IDEMPOTENCY,
+  limiterToken,
+  Pipeline,
+  Policy,
+  Transactional,
+} from '@keelson/nest'
+
+/** In a module that imports nothing: it has all by token. */
+@Injectable()
+export class Wired {
+  readonly injected: Readonly<Record<string, unknown>>
+  constructor(
+    @Inject(KEELSON_HTTP) http: Http,
+    @Inject(KEELSON_IDEMPOTENCY) idempotency: IdempotencyLike,
+    @Inject(KEELSON_DB) db: DatabaseLike,
+    @Inject(KEELSON_HEALTH) health: object,
+    @Pipeline('stripe') stripe: object,
+    @Inject(limiterToken<object>('writes')) writes: object,
+  ) {
+    this.injected = { http, idempotency, db, health, stripe, writes }
+  }
+}
+
+@Module({ providers: [Wired] })
+export class WiredModule {}
+
+@Injectable()
+export class WithoutStripe {
+  constructor(@Pipeline('paypal') paypal: object) {
+    void paypal
+  }
+}
+
+@Injectable()
+export class Config {
+  readonly tenant = 'm7'
+}
+
+@Module({ providers: [Config], exports: [Config] })
+export class ConfigModule {}
+
+@Controller('wrong')
+export class WrongRule {
+  @Post()
+  @Policy({ idempotant: {} } as object)
+  typo(): void {}
+}
+
+@Controller('wrong')
+export class OwnResponse {
+  @Post()
+  @Transactional()
+  answers(@Res() _res: unknown): void {}
+}
+
+@Controller('right')
+export class PassedThrough {
+  @Post()
+  @Transactional()
+  answers(@Res({ passthrough: true }) res: { header(name: string, value: string): void }): object {
+    res.header('x-own', 'yes')
+    return { fine: true }
+  }
+}
+
+@Controller('echo')
+export class Echo {
+  @Post()
+  @Idempotent()
+  echo(): object {
+    return { text: 'long '.repeat(1_000) }
+  }
+
+  @Get()
+  plain(): object {
+    return { plain: true }
+  }
+}
