@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** What serves the routes. */
-export const FRAMEWORKS = ['express', 'fastify'] as const
+export const FRAMEWORKS = ['express', 'fastify', 'nest'] as const
 export type Framework = (typeof FRAMEWORKS)[number]
 
 const duration = z.custom<`${number}${'ms' | 's'}`>(

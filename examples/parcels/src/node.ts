@@ -3,15 +3,18 @@ import { healthApi, opsApi } from '@keelson/http/apis'
 import { checks, createHealth, type Health } from '@keelson/resilience/health'
 import { createApi } from './api.ts'
 import type { Environment, Framework } from './environment.ts'
-import { expressServer } from './express.ts'
-import { fastifyServer } from './fastify.ts'
 import { authorizeOperator, openHttp } from './http.ts'
 import type { System } from './system.ts'
 import type { Routes, WebServer } from './web-server.ts'
 
+/** A process loads only the framework that it serves with. */
 const SERVERS: Record<Framework, (routes: Routes) => Promise<WebServer>> = {
-  express: expressServer,
-  fastify: fastifyServer,
+  express: async (routes) => (await import('./express.ts')).expressServer(routes),
+  fastify: async (routes) => (await import('./fastify.ts')).fastifyServer(routes),
+  async nest(routes) {
+    await import('./load-decorators.ts')
+    return (await import('./parcels.nest.ts')).nestServer(routes)
+  },
 }
 
 /** A listening node. */

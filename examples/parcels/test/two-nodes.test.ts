@@ -2,12 +2,14 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { startNodeProcess, type NodeProcess } from './node-process.ts'
 
+/** A machine that is busy with other tests is no dead store. */
+const environment = { DATABASE_URL: inject('databaseUrl'), STORE_TIMEOUT: '10s' }
 let pool: pg.Pool
 let nodes: NodeProcess[]
 
 beforeAll(async () => {
   pool = new pg.Pool({ connectionString: inject('databaseUrl') })
-  nodes = await Promise.all([1, 2].map(() => startNodeProcess({ DATABASE_URL: inject('databaseUrl') })))
+  nodes = await Promise.all([1, 2].map(() => startNodeProcess(environment)))
 })
 afterAll(async () => {
   await Promise.all(nodes.map((node) => node.end('SIGTERM')))
@@ -80,7 +82,7 @@ test("a merchant's key is its own", async () => {
 
 test('a node killed while bookings are in flight: after a retry on the other each is there once', async () => {
   for (let kill = 0; kill < 3; kill++) {
-    const victim = await startNodeProcess({ DATABASE_URL: inject('databaseUrl') })
+    const victim = await startNodeProcess(environment)
     nodes.push(victim)
     const keys = Array.from({ length: 24 }, newKey)
     const sent = keys.map((key) => book(nodes.length - 1, key).catch(() => undefined))
