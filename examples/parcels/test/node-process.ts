@@ -17,10 +17,13 @@ export interface NodeProcess {
 /** Starts `main.ts` on a free port, without this process's DATABASE_URL. */
 export function spawnNode(env: Record<string, string>): ChildProcess {
   const { DATABASE_URL: _, ...clean } = process.env
-  return spawn(process.execPath, ['--conditions=@keelson/source', main], {
+  const child = spawn(process.execPath, ['--conditions=@keelson/source', main], {
     env: { ...clean, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  // A test that is given up ends nothing by itself.
+  process.once('exit', () => child.kill('SIGKILL'))
+  return child
 }
 
 export async function startNodeProcess(env: Record<string, string>): Promise<NodeProcess> {

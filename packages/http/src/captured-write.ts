@@ -1,5 +1,5 @@
 import type { Execution, Idempotency, Outcome, RunCall } from '@keelson/idempotency'
-import { responseCodec, type Clock, type Codec, type KeelsonError, type StoredResponse } from '@keelson/kernel'
+import { responseCodec, traced, type Clock, type Codec, type KeelsonError, type StoredResponse } from '@keelson/kernel'
 import { afterLeaving } from './after-leaving.ts'
 import { decideAnswer } from './decide-answer.ts'
 import type { Captured, Exchange } from './exchange.ts'
@@ -71,7 +71,7 @@ export async function capturedWrite(
     x.capture({ maxBytes: parts.maxBytes, hold: 'last' }, (captured) => {
       leaving.cancel()
       settle(captured, execution)
-      return otherAnswer()
+      return traced('http:capture', () => messageOf(x, captured), otherAnswer)
     })
     entered.resolve(undefined)
     return kept.promise
@@ -121,4 +121,12 @@ export async function capturedWrite(
     if (refusal === undefined) throw error
     return parts.refuse(refusal)
   }
+}
+
+/** What listeners of `keelson:http:capture` are told, from the end of an answer to its being stored. */
+function messageOf({ method, route }: Exchange, captured: Captured): object {
+  const { kind } = captured
+  return kind === 'whole'
+    ? { method, route, kind, status: captured.response.status, bytes: captured.response.body.length }
+    : { method, route, kind }
 }

@@ -1,5 +1,5 @@
 import type { Call, Outcome, TransactionalIdempotency } from '@keelson/idempotency'
-import { context, isScope, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
+import { context, isScope, traced, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
 import { addressTest, clientAddress } from './addresses.ts'
 import { rawBodyUnavailable } from './body-tap.ts'
 import { capturedWrite, type CapturedWriteParts } from './captured-write.ts'
@@ -153,6 +153,13 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   function told(x: Exchange, state: RequestState, outcome: Outcome<unknown>): void {
     state.isReplayed = outcome.ok && outcome.replayed
     count(x, outcome.ok ? outcome.kind : outcome.code.toLowerCase())
+    if (!outcome.ok || !outcome.replayed) return
+    const { operationId, firstTraceparent } = outcome
+    void traced(
+      'http:replay',
+      () => ({ method: x.method, route: x.route, operationId, firstTraceparent, ...idsOf(state.context) }),
+      async () => {},
+    )
   }
 
   function count(x: Exchange, outcome: string): void {
@@ -202,4 +209,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     context: contextOf,
     ...(transactional ? { transact } : {}),
   }
+}
+
+function idsOf({ correlationId, traceparent }: KeelsonContext): object {
+  return { correlationId, traceparent }
 }

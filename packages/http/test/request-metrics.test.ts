@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { createHttp, problem, type Http } from '@keelson/http'
 import { createIdempotency, memoryStore } from '@keelson/idempotency'
+import { context } from '@keelson/kernel'
 import { exchange, type Given } from './support.ts'
 
 function serve(http: Http, given: Given, status = 200): void {
@@ -134,4 +135,30 @@ it('keelson:http:request is told of the beginning and the end of a request', asy
   unsubscribe('tracing:keelson:http:request:asyncEnd', hear)
   const begun = { method: 'POST', path: '/orders/1', correlationId, traceparent }
   expect(told).toMatchObject([begun, { ...begun, route: '/orders/:id', status: 201, bytes: 100, aborted: false }])
+})
+
+it('keelson:http:capture and :replay are told of what is stored and given again', async () => {
+  const told: object[] = []
+  const hear = (message: unknown): void => void told.push({ ...(message as object) })
+  const names = ['tracing:keelson:http:capture:start', 'tracing:keelson:http:replay:start']
+  for (const name of names) subscribe(name, hear)
+  const idempotency = createIdempotency({ store: memoryStore() })
+  const http = createHttp({ idempotency, scope: () => 'm1' })
+  const route = http.compile({ idempotent: {} })
+  const ids: unknown[] = []
+  for (const _ of ['first', 'again']) {
+    const x = exchange({ headers: [['Idempotency-Key', 'k1']] })
+    const known = http.begin(x)
+    ids.push(known.traceparent)
+    await context.run(known, async () => {
+      if ((await route.late(x)) === undefined)
+        await x.answered({ kind: 'whole', response: { status: 201, headers: [], body: Buffer.from('ok') } })
+    })
+  }
+  for (const name of names) unsubscribe(name, hear)
+  expect(told).toMatchObject([
+    { method: 'POST', route: '/orders', kind: 'whole', status: 201, bytes: 2 },
+    { method: 'POST', route: '/orders', firstTraceparent: ids[0], traceparent: ids[1] },
+  ])
+  await idempotency.close()
 })
