@@ -7,6 +7,7 @@ import type { FetchHandler } from '../fetch-handler.ts'
 import type { Http } from '../http.ts'
 import { readTarget } from '../request-target.ts'
 import { captureNodeAnswer } from './capture.ts'
+import { hasFinished } from './has-finished.ts'
 import { onNodeHead } from './head.ts'
 import { readBody, tapBody } from './request-body.ts'
 import { sendWeb } from './send-web.ts'
@@ -110,7 +111,7 @@ class FramedExchange<Raw> implements NodeExchange {
     if (this.#gone === undefined) {
       const gone = (this.#gone = new AbortController())
       this.#onClose(() => {
-        if (!this.#res.writableFinished) gone.abort()
+        if (!hasFinished(this.#res)) gone.abort()
       })
     }
     return this.#gone.signal
@@ -188,7 +189,7 @@ class FramedExchange<Raw> implements NodeExchange {
     const res = this.#res
     this.#onClose(() => {
       const bytes = bytesWritten(this.#req) - this.#bytesBefore
-      f({ status: res.statusCode, bytes, aborted: !res.writableFinished })
+      f({ status: res.statusCode, bytes, aborted: !hasFinished(res) })
     })
   }
 

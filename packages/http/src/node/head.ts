@@ -5,8 +5,9 @@ import { groupHeaders } from '../list-header.ts'
 /** The headers that are set on `res`, line by line. */
 export function headersOf(res: ServerResponse): Headers {
   const lines: [string, string][] = []
-  // @types/node has it for requests only.
-  for (const name of (res as unknown as ClientRequest).getRawHeaderNames()) {
+  // @types/node has it for requests only; HTTP/2 has no case.
+  const { getRawHeaderNames = res.getHeaderNames } = res as unknown as Partial<ClientRequest>
+  for (const name of getRawHeaderNames.call(res as never)) {
     const value: unknown = res.getHeader(name)
     if (Array.isArray(value)) for (const one of value) lines.push([name, String(one)])
     else lines.push([name, String(value)])
@@ -19,14 +20,21 @@ export function headersOf(res: ServerResponse): Headers {
  * what Node refuses.
  */
 export function takeHead(res: ServerResponse, [status, ...rest]: readonly unknown[]): boolean {
-  const message = typeof rest[0] === 'string' ? (rest.shift() as string) : res.statusMessage
+  const own = typeof rest[0] === 'string' ? (rest.shift() as string) : undefined
+  // HTTP/2 has none, and warns even who reads it.
+  const message = hasStatusMessage(res) ? (own ?? res.statusMessage) : undefined
   const code = Math.trunc(Number(status))
   const isRefused = !(code >= 100 && code <= 999) || /[^\t\x20-\x7e\x80-\xff]/.test(message ?? '')
   if (res.headersSent || isRefused) return false
   res.statusCode = code
-  res.statusMessage = message
+  if (message !== undefined) res.statusMessage = message
   setAll(res, rest.find(Boolean) ?? {})
   return true
+}
+
+/** Not in HTTP/2. */
+export function hasStatusMessage(res: ServerResponse): boolean {
+  return res.req.httpVersionMajor < 2
 }
 
 /** An object, a flat array of names and values, or an array of pairs. Only arrays repeat a name. */

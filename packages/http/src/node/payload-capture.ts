@@ -5,6 +5,7 @@ import { types } from 'node:util'
 import { answerTap, type AnswerTap } from '../answer-tap.ts'
 import type { CaptureOptions, Exchange, Headers } from '../exchange.ts'
 import { captureNodeAnswer } from './capture.ts'
+import { hasFinished } from './has-finished.ts'
 import { setOnly } from './head.ts'
 import { send } from './send.ts'
 
@@ -59,7 +60,7 @@ export function capturePayload(
   }
   // Written to `raw` past the framework: nobody has seen it. A client that has left is no end: the handler goes on.
   res.once('close', () => {
-    if (!isTaken && res.writableFinished) save({ kind: 'abandoned' }).catch(() => {})
+    if (!isTaken && hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
   })
 
   /** The answer begins: its head is fixed. */

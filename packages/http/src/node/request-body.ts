@@ -20,8 +20,9 @@ export function readBody(req: IncomingMessage, tap: BodyTap): Promise<Uint8Array
   if (tap.wanted) {
     if (req.destroyed) tap.abort()
     else req.once('close', () => tap.abort())
-    // Its flow may have been stopped by a full stream that nobody reads.
-    req.socket.resume()
+    // Its flow may have been stopped by a full stream that nobody reads. That of HTTP/2 begins with the first read.
+    if (req.httpVersionMajor < 2) req.socket.resume()
+    else req.read(0)
   }
   return bytes
 }

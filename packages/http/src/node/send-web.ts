@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { groupHeaders } from '../list-header.ts'
+import { hasStatusMessage } from './head.ts'
 
 /**
  * Sends a web Response by node:http, each chunk as it comes: what waits for a later one has left. When the client leaves,
@@ -52,7 +53,7 @@ async function pump(
 
 function setHead(res: ServerResponse, { status, statusText, headers }: Response): void {
   res.statusCode = status
-  if (statusText !== '' && res.req.httpVersionMajor < 2) res.statusMessage = statusText
+  if (statusText !== '' && hasStatusMessage(res)) res.statusMessage = statusText
   for (const [name, value] of groupHeaders([...headers], (name) => res.getHeader(name))) res.setHeader(name, value)
 }
 

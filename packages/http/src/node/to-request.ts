@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Writable } from 'node:stream'
 import type { UnderlyingSource } from 'node:stream/web'
 import type { TLSSocket } from 'node:tls'
 import type { Exchange } from '../exchange.ts'
@@ -81,11 +82,13 @@ function streaming(req: IncomingMessage, x: Asked): ReadableStream<Uint8Array> {
       })
       req.once('end', () => end()).once('close', () => end(new Error('the body ended early')))
       req.on('error', end)
-      // What is left must not stand in front of the connection's next request.
-      x.onEnd(() => {
+      // What is left must not stand in front of the connection's next request; that of HTTP/2 would hold its answer open.
+      const drop = (): void => {
         end(new Error('the answer is over'))
         req.resume()
-      })
+      }
+      x.onEnd(drop)
+      ;(req as { stream?: Writable }).stream?.once('finish', drop)
     },
     pull: () => void req.resume(),
     cancel() {
