@@ -279,3 +279,24 @@ it('an answer that node:http refuses is answered by the framework, and not kept'
   expect([captured!.status, captured!.body]).toEqual([500, plain!.body])
   expect(await seen.promise).toEqual({ kind: 'abandoned' })
 })
+
+it.each<[string, (reply: FastifyReply) => unknown]>([
+  ['resolves', () => undefined],
+  ['resolves with another', () => 'other'],
+  ['throws', () => Promise.reject(new Error('too late'))],
+  ['sends another', (reply) => reply.send('other')],
+])('an async handler that sends its answer, and then %s, has answered', async (_, then) => {
+  const seen: Captured[] = []
+  const handler: RouteHandlerMethod = async (_request, reply) => {
+    reply.send('mine')
+    return then(reply)
+  }
+  const port = await answering(handler, async (captured) => {
+    seen.push(captured)
+    await sleep(30)
+    return undefined
+  })
+  const answer = readAnswer(await sendRaw(port, { method: 'POST' }))
+  expect([answer.status, answer.body.toString()]).toEqual([200, 'mine'])
+  expect(seen).toMatchObject([{ kind: 'whole', response: { body: Buffer.from('mine') } }])
+})

@@ -355,6 +355,20 @@ describe('errors', () => {
     expect(again.body).toEqual(first.body)
   })
 
+  it('behind an answer that is held are told, and hurt nobody', async () => {
+    const port = await start(
+      (app) =>
+        app.post('/orders', { config: keyed }, async (_request, reply) => {
+          reply.send({ id: 7 })
+          throw new Error('too late')
+        }),
+      { problems: 'all' },
+    )
+    const [first, again] = [await post(port, 'key-1', {}), await post(port, 'key-1', {})]
+    expect([first.status, again.status, again.json()]).toEqual([500, 200, { id: 7 }])
+    expect(logger.errors).toHaveLength(1)
+  })
+
   it('of Keelson after a hijack end the connection or are answered, never left hanging', async () => {
     const port = await start((app) => {
       app.keelson.mount('/api', async () => Promise.reject(new Error('a bug')))

@@ -27,8 +27,8 @@ export interface PayloadReply {
 export interface PayloadCapture {
   /**
    * A payload on its way to the client; resolves with what is to go on in its place, when that may: for a stream at once,
-   * for anything else when it is saved; never, when another answer was sent. A second payload goes on untouched, and
-   * undefined as such never.
+   * for anything else when it is saved; never, when another answer was sent. A second payload goes on only behind the
+   * first, untouched, and undefined as such never.
    */
   payload(payload: unknown): Promise<unknown>
 }
@@ -48,24 +48,26 @@ export function capturePayload(
   const res = reply.raw
   const { hijack } = reply
   const before = linesOf(reply.getHeaders())
-  let isTaken = false
+  /** The answer that is handed on as a payload. */
+  let current: AnswerTap | undefined
+  let isHijacked = false
 
   reply.hijack = () => {
     reply.hijack = hijack
-    if (!isTaken && res.req.httpVersionMajor < 2) {
-      isTaken = true
+    isHijacked = true
+    if (current === undefined && res.req.httpVersionMajor < 2) {
       captureNodeAnswer(res, { ...o, save }, (response, end) => send(res, response, end))
     }
     return hijack.call(reply)
   }
   // Written to `raw` past the framework: nobody has seen it. A client that has left is no end: the handler goes on.
   res.once('close', () => {
-    if (!isTaken && hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
+    const isSeen = current !== undefined || (isHijacked && res.req.httpVersionMajor < 2)
+    if (!isSeen && hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
   })
 
   /** The answer begins: its head is fixed. */
   function begin(headers: Headers): AnswerTap {
-    isTaken = true
     const fail = (error: unknown): void => void res.destroy(error as Error)
     const tap = answerTap({
       ...o,
@@ -74,19 +76,24 @@ export function capturePayload(
       isGone: () => res.destroyed,
       fail,
       replace(response) {
+        if (isHijacked) return
         hijack.call(reply)
         setOnly(res, before)
         send(res, response, (body) => res.end(body)).catch(fail)
       },
     })
+    current = tap
     tap.head(reply.statusCode, headers)
     return tap
   }
 
   function whole(bytes: Uint8Array, payload: unknown): Promise<unknown> {
     const { promise, resolve } = Promise.withResolvers<unknown>()
+    const restore = keepHead(reply)
     begin(headersOf(reply, payload)).end(bytes, () => {
-      resolve(payload)
+      // What a handler throws behind its own answer may have been answered meanwhile, or have changed its head.
+      restore()
+      if (!isHijacked) resolve(payload)
       return true
     })
     return promise
@@ -115,7 +122,7 @@ export function capturePayload(
     finished(source, { writable: false }, (error) => {
       if (!error) return tap.end(NO_BYTES, () => out.push(null))
       // As long as nothing has left, the framework answers the error instead: that answer comes by here, too.
-      if (tap.phase === 'keeping' && !res.headersSent && !res.destroyed) isTaken = false
+      if (tap.phase === 'keeping' && !res.headersSent && !res.destroyed) current = undefined
       else tap.abandon()
       out.destroy(error)
     })
@@ -124,9 +131,10 @@ export function capturePayload(
 
   return {
     async payload(given) {
-      // An async handler that resolves behind its own `reply.send()` sends nothing once more, while its answer is held.
-      if (isTaken && given === undefined) return new Promise(() => {})
-      if (isTaken) return given
+      // What an async handler resolves with behind its own `reply.send()` must not overtake the answer that is held.
+      const isHeld = current !== undefined && current.phase !== 'through'
+      if (isHeld || (current !== undefined && given === undefined)) return new Promise(() => {})
+      if (current !== undefined || isHijacked) return given
       const payload = unpacked(reply, given)
       if (payload === undefined || payload === null) return whole(NO_BYTES, payload)
       if (isContent(payload)) return whole(toBytes(payload), payload)
@@ -143,6 +151,17 @@ export function takeReply(reply: PayloadReply): void {
   const { raw } = reply
   if (raw.headersSent) return
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+}
+
+/** Remembers status and headers. Cookies are added to a reply, never replaced. */
+function keepHead(reply: PayloadReply): () => void {
+  const { raw, statusCode } = reply
+  const { 'set-cookie': _, ...headers } = reply.getHeaders()
+  return () => {
+    if (raw.headersSent || raw.statusCode === statusCode) return
+    raw.statusCode = statusCode
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) reply.header(name, value as string)
+  }
 }
 
 /** What a web Response says of itself comes before what a framework makes of it. */
