@@ -29,9 +29,10 @@ const httpWith = (options: HttpOptions = {}) => {
 /** An application with the plugin and routes behind it. */
 async function start(
   build: (app: FastifyInstance) => unknown,
-  { http = {}, ...o }: { http?: HttpOptions; problems?: KeelsonOptions['problems'] } = {},
+  { http = {}, logs = [], ...o }: { http?: HttpOptions; problems?: KeelsonOptions['problems']; logs?: string[] } = {},
 ): Promise<number> {
-  const app = Fastify({ forceCloseConnections: true })
+  const logger = { level: 'warn', stream: { write: (line: string) => void logs.push(line) } }
+  const app = Fastify({ forceCloseConnections: true, logger })
   running.push(app)
   await app.register(keelson, { http: httpWith(http), ...(o.problems === undefined ? {} : { problems: o.problems }) })
   await build(app)
@@ -356,17 +357,19 @@ describe('errors', () => {
   })
 
   it('behind an answer that is held are told, and hurt nobody', async () => {
+    const logs: string[] = []
     const port = await start(
       (app) =>
         app.post('/orders', { config: keyed }, async (_request, reply) => {
           reply.send({ id: 7 })
           throw new Error('too late')
         }),
-      { problems: 'all' },
+      { problems: 'all', logs },
     )
     const [first, again] = [await post(port, 'key-1', {}), await post(port, 'key-1', {})]
     expect([first.status, again.status, again.json()]).toEqual([500, 200, { id: 7 }])
     expect(logger.errors).toHaveLength(1)
+    expect(logs).toEqual([])
   })
 
   it('of Keelson after a hijack end the connection or are answered, never left hanging', async () => {
