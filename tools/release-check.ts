@@ -17,9 +17,10 @@ const LIMITS: Record<string, string> = {
   '@keelson/http': '12 kB',
   '@keelson/express': '3 kB',
   '@keelson/fastify': '3 kB',
+  '@keelson/nest': '3 kB',
 }
 
-const ADAPTERS = new Set(['@keelson/express', '@keelson/fastify'])
+const ADAPTERS = new Set(['@keelson/express', '@keelson/fastify', '@keelson/nest'])
 
 /** The oldest compiler that reads our declarations, and the one that writes them. */
 const TYPESCRIPTS = ['5.6.3', '7.0.2']

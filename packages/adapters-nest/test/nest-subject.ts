@@ -16,6 +16,7 @@ import {
   UnauthorizedException,
   UseGuards,
   type CanActivate,
+  type DynamicModule,
   type ExecutionContext,
   type Type,
 } from '@nestjs/common'
@@ -36,11 +37,7 @@ export function nestSubject(platform: Platform): HttpSubject {
     name: `${nest} on ${platform.platform}`,
     user: (x) => (x.raw as PlatformRequest).user,
     async start(plan, http) {
-      const controllers = plan.filter(({ api }) => api === undefined).map(controllerOf)
-      const imports = [KeelsonModule.forRoot({ http, problems: 'all' })]
-      class App {}
-      Module({ imports, controllers })(App)
-      const running = await start(platform, App, (app) => {
+      const running = await start(platform, rootOf(plan, KeelsonModule.forRoot({ http, problems: 'all' })), (app) => {
         // As Express does it, not 415 for what nobody parses.
         if (platform.platform === 'Fastify') (app as NestFastifyApplication).useBodyParser('*')
         for (const { path, api } of plan) if (api !== undefined) mountApi(app, path, api)
@@ -49,6 +46,13 @@ export function nestSubject(platform: Platform): HttpSubject {
       return { url: running.url, close: running.close, drain }
     },
   }
+}
+
+/** The root module of an application that serves a plan. */
+export function rootOf(plan: readonly PlanRoute[], ...imports: DynamicModule[]): Type {
+  class App {}
+  Module({ imports, controllers: plan.filter(({ api }) => api === undefined).map(controllerOf) })(App)
+  return App
 }
 
 /** The application's own. */
@@ -112,7 +116,7 @@ const byResponse = (run: (res: ServerResponse, route: PlanRoute) => unknown): Ha
   },
 })
 
-const handlers: Record<Exclude<Kind, 'work' | 'api'>, Handler> = {
+export const handlers: Record<Exclude<Kind, 'work' | 'api'>, Handler> = {
   json: value(() => sample.json, HttpCode(201)),
   text: value(() => sample.text),
   buffer: value(() => new StreamableFile(sample.bytes)),

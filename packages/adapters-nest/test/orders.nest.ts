@@ -27,7 +27,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common'
 import { IsInt } from 'class-validator'
-import { finalize, map, Observable, tap } from 'rxjs'
+import { concatWith, finalize, from, map, tap, type Observable } from 'rxjs'
 import { created, type Operation } from '@keelson/http'
 import type { KeelsonContext, Tx as OpenTx } from '@keelson/kernel'
 import { AllowIps, Ctx, Deprecated, Idempotent, Op, Policy, RawBody, Transactional, Tx } from '@keelson/nest'
@@ -103,16 +103,12 @@ export class Orders extends Traced {
   @Sse('events')
   @Idempotent()
   events(): Observable<object> {
-    return new Observable((to) => {
-      to.next({ data: 'one' })
-      const timer = setTimeout(() => {
-        to.next({ data: 'two' })
-        to.complete()
-      }, 20)
-      return () => clearTimeout(timer)
-    })
+    return from([{ data: 'one' }]).pipe(concatWith(from(heard.promise.then(() => ({ data: 'two' })))))
   }
 }
+
+/** Its client has the first event. */
+export const heard = { promise: Promise.resolve() }
 
 /** Its rows, effects and answer are one commit. */
 @Controller('books')
