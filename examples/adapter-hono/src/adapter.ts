@@ -62,7 +62,7 @@ export function createHono(http: Http): KeelsonHono {
         const response = await captureResponse(c.res, capture, {
           isHead: x.method === 'HEAD',
           isGone: () => c.env.outgoing.destroyed,
-          answered: (other) => answered(c, other),
+          answered: instead,
         })
         c.res = undefined // Hono would give the headers of the old one to the new one.
         c.res = response
@@ -95,9 +95,15 @@ export function createHono(http: Http): KeelsonHono {
 
 /** By Hono itself, so that what middleware has set leaves too, and what stands outside sees it. */
 function answered(c: Context, { status, headers, body }: StoredResponse): Response {
-  const before = (name: string): string | undefined => c.res.headers.get(name) ?? undefined
+  const before = (name: string): string | string[] | undefined =>
+    /^set-cookie$/i.test(name) ? c.res.headers.getSetCookie() : (c.res.headers.get(name) ?? undefined)
   const content = body.length === 0 ? null : new Uint8Array(body)
   return c.body(content as never, status as never, Object.fromEntries(groupHeaders(headers, before)))
+}
+
+/** What is set on `c.res` by now is the handler's, and nobody gets that. */
+function instead({ status, headers, body }: StoredResponse): Response {
+  return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers: headers as [] })
 }
 
 /** Middleware is registered for ALL methods. */

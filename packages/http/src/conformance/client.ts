@@ -120,6 +120,7 @@ function lengthOf(bytes: Buffer): number | undefined {
   const end = bytes.indexOf('\r\n\r\n')
   if (end < 0) return undefined
   const block = bytes.toString('latin1', 0, end)
+  if (/^HTTP\/1\.1 (204|304) /.test(block)) return end + 4
   const length = /\r\ncontent-length: *(\d+)/i.exec(block)?.[1]
   if (length !== undefined) return bytes.length < end + 4 + Number(length) ? undefined : end + 4 + Number(length)
   const last = bytes.indexOf('0\r\n\r\n', end + 2)

@@ -33,6 +33,8 @@ export interface TestRoute extends PlanRoute {
 interface WatchedStore {
   /** Awaited before an end reaches the store. */
   beforeSettle: (as: Settlement) => unknown
+  /** Another run of the key has come first, with this answer: the end of ours is lost. */
+  winner: StoredResponse | undefined
   /** Awaited before a claim reaches the store. */
   beforeBegin: () => unknown
   begins: number
@@ -171,7 +173,14 @@ async function serve(
   routes: readonly PlanRoute[],
   o: SiteOptions,
 ): Promise<Site> {
-  const watched = { beforeSettle: () => {}, beforeBegin: () => {}, begins: 0, ends: [], given: [] } as WatchedStore
+  const watched = {
+    beforeSettle: () => {},
+    beforeBegin: () => {},
+    winner: undefined,
+    begins: 0,
+    ends: [],
+    given: [],
+  } as WatchedStore
   const core: Idempotency = createIdempotency({
     store: watching(subject.store ?? memoryStore(), watched),
     // No machine stands still that long.
@@ -229,8 +238,12 @@ function watching(store: IdempotencyStore, watched: WatchedStore): IdempotencySt
       return begin
     },
     async settle(...args) {
-      const [, , as] = args
+      const [ref, own, as, retainMs] = args
       await watched.beforeSettle(as)
+      if (watched.winner !== undefined) {
+        await store.settle(ref, own, { kind: 'done', bytes: responseCodec.encode(watched.winner) }, retainMs)
+        return 'lost'
+      }
       const settled = await store.settle(...args)
       watched.ends.push(as.kind)
       return settled

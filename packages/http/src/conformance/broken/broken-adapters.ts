@@ -85,6 +85,10 @@ const faults: Readonly<Record<string, Fault>> = {
   })),
   'headers are kept as a joined object': wrongKept(({ headers }) => ({ headers: [...new Headers(headers as [])] })),
   'nothing is captured': wrongExchange(() => ({ capture: () => {} })),
+  'what save answers is not sent': wrongSave((save) => async (captured) => {
+    await save(captured)
+    return undefined
+  }),
   'an answer that is broken off is kept': wrongSave(
     (save) => (captured) =>
       save(captured.kind === 'abandoned' ? whole({ status: 200, headers: [], body: Buffer.from('one') }) : captured),

@@ -127,7 +127,7 @@ export const keyCases: readonly Case<HttpSubject>[] = [
       const first = site.call(json, mine)
       await entered.promise
       const refused = await site.call(json, mine)
-      const other = await site.call(json, mine, { body: 'other' })
+      const other = await site.call(json, mine, { headers: [JSON_TYPE], body: '{}' })
       go.resolve()
       equal([refused.status, refused.json()['code']], [409, 'key-in-use'])
       ok(Number(refused.header('retry-after')) >= 1)
@@ -178,6 +178,50 @@ export const keyCases: readonly Case<HttpSubject>[] = [
     const site = await serve([json], { core: { storeTimeout: '50ms', lease: '100ms' } })
     site.watched.beforeSettle = refusing
     equal((await site.call(json, key())).status, 201)
+  }),
+
+  httpCase('an answer that was overtaken gives way to the winner’s, if nothing of it has left', async (stage) => {
+    const { supports, serve, key, equal } = stage
+    const kinds = (['json', 'text', 'two-cookies', 'no-content'] as const).filter((kind) => supports(kind))
+    const routes = kinds.map((kind) => route(kind, { policy: keyed }))
+    const site = await serve(routes)
+    site.watched.winner = {
+      status: 418,
+      headers: [
+        ['Content-Type', 'text/plain'],
+        ['X-Winner', 'yes'],
+      ],
+      body: Buffer.from('winner'),
+    }
+    for (const one of routes) {
+      const answer = await site.call(one, key())
+      equal([answer.status, answer.body.toString(), isReplayed(answer)], [418, 'winner', true], one.kind)
+      equal([answer.header('content-type'), answer.header('x-winner')], ['text/plain', 'yes'])
+      equal([answer.all('set-cookie'), answer.all('link')], [[], []], 'headers of an answer that nobody gets')
+      equal(answer.all('x-correlation-id').length, 1)
+    }
+  }),
+
+  httpCase('an answer that was overtaken after it began ends as it began', async (stage) => {
+    const { supports, serve, key, equal } = stage
+    if (!supports('slow-stream')) return
+    const heard = Promise.withResolvers<void>()
+    const slow = route('slow-stream', {
+      policy: keyed,
+      async *pieces() {
+        yield 'one'
+        yield 'two'
+        await heard.promise
+        yield 'three'
+      },
+    })
+    const site = await serve([slow])
+    site.watched.winner = { status: 418, headers: [], body: Buffer.from('winner') }
+    const connection = site.openCall(slow, key())
+    await connection.until(({ body }) => body.length > 0)
+    heard.resolve()
+    const { status, body } = await connection.whole()
+    equal([status, body.toString(), connection.isComplete()], [200, 'onetwothree', true])
   }),
 
   httpCase('operations, tenants and users never meet under one key', async ({ serve, key, equal }) => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Case } from '@keelson/kernel/conformance'
+import { keepAlive, type Answer } from '../client.ts'
 import type { HttpSubject } from '../http-subject.ts'
 import { httpCase, MOMENT_MS, route } from '../stage.ts'
 
@@ -44,6 +45,31 @@ export const leavingCases: readonly Case<HttpSubject>[] = [
       site.log.filter(({ level }) => level === 'error'),
       [],
     )
+  }),
+
+  httpCase('a connection goes on behind every answer, whether its body was read or not', async (stage) => {
+    const { serve, key, equal } = stage
+    const json = route('json', { policy: { idempotent: { required: true } } })
+    const closed = route('text', { policy: { allowIps: ['203.0.113.9'] } })
+    const none = route('no-content', { policy: {} })
+    const site = await serve([json, closed, none])
+    const line = keepAlive(site.url)
+    const mine = ['Idempotency-Key', key()] as const
+    const type = ['Content-Type', 'application/json'] as const
+    const body = JSON.stringify({ text: 'x'.repeat(50_000) })
+    const post = (path: string, ...headers: (readonly [string, string])[]): Promise<Answer> =>
+      line.send({ method: 'POST', path, headers: [type, ...headers], body })
+    const statuses = []
+    for (let i = 0; i < 2; i++) {
+      statuses.push((await post(closed.path)).status)
+      statuses.push((await post(json.path)).status)
+      statuses.push((await post(json.path, mine)).status)
+      statuses.push((await post('/nowhere')).status)
+      statuses.push((await post(none.path)).status)
+    }
+    line.close()
+    equal(statuses, [403, 400, 201, 404, 204, 403, 400, 201, 404, 204])
+    equal(json.runs, 1)
   }),
 
   httpCase('an answer that its handler breaks off is broken for the client, and its key is free', async (stage) => {

@@ -1,4 +1,5 @@
 import type { Case } from '@keelson/kernel/conformance'
+import { healthApi, type HealthReport } from '../../apis/health-api.ts'
 import type { FetchHandler } from '../../fetch-handler.ts'
 import type { HttpSubject } from '../http-subject.ts'
 import { httpCase, route, type Site, type Stage } from '../stage.ts'
@@ -131,6 +132,21 @@ export const mountCases: readonly Case<HttpSubject>[] = [
     await began.promise
     connection.leave()
     await until('the read fails', () => failed)
+  }),
+
+  mountCase('probes answer where they are mounted', async ({ equal }, mounted) => {
+    let status: 'ok' | 'down' = 'ok'
+    const report = async (): Promise<HealthReport> => ({ ok: status === 'ok', status, checks: {} })
+    const site = await mounted(healthApi({ health: { liveness: report, readiness: report, startup: report } }))
+    const ready = await site.send({ path: '/api/ready' })
+    equal([ready.status, ready.json()['status'], ready.header('cache-control')], [200, 'ok', 'no-store'])
+    status = 'down'
+    equal((await site.send({ path: '/api/ready' })).status, 503)
+    equal((await site.send({ method: 'HEAD', path: '/api/live' })).status, 503)
+    const refused = await site.send({ method: 'POST', path: '/api/live' })
+    equal([refused.status, refused.all('allow').length], [405, 1])
+    const none = await site.send({ path: '/api/nowhere' })
+    equal([none.status, none.header('content-type')], [404, 'application/problem+json'])
   }),
 
   mountCase('an API that throws is a problem', async ({ equal }, mounted) => {

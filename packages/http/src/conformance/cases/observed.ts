@@ -107,4 +107,15 @@ export const observedCases: readonly Case<HttpSubject>[] = [
       equal(more, [])
     }
   }),
+
+  httpCase('an adapter names itself, and what it serves', async ({ serve, equal, ok }) => {
+    const policy = { deadline: '10m' } as const
+    const json = route('json', { path: '/items/:id', policy })
+    const site = await serve([json])
+    await site.call(json, undefined, { path: '/items/1' })
+    const { adapter, routes } = await site.http.inspect()
+    ok(typeof adapter === 'string' && adapter.length > 0, 'http.adapter(name) was called')
+    const at = new Set(routes.flatMap((one) => one.at))
+    equal(at, new Set(['POST /items/:id']))
+  }),
 ]
