@@ -119,6 +119,18 @@ export async function openStory({ databaseUrl, first: leader = 'express' }: Stag
       },
     },
     {
+      name: 'every node is ready, and shows what it counts to its operator only',
+      async run() {
+        for (const { node } of nodes) {
+          assert.equal((await fetch(`${node.url}/health/ready`)).status, 200)
+          const metrics = `${node.url}/ops/metrics`
+          assert.equal((await fetch(metrics)).status, 401)
+          const page = await fetch(metrics, { headers: { authorization: 'Bearer ops' } })
+          assert.match(await page.text(), /keelson_http_requests_total{method="POST",route="\/shipments",status="201"}/)
+        }
+      },
+    },
+    {
       name: 'the process is killed in the middle of a booking, behind its first row',
       async run() {
         const { url, ended } = await victim
