@@ -21,7 +21,9 @@ it('every adapter that is broken on purpose is caught', async () => {
     has: ['database', 'shutdown'],
     make: async () => ({ ...good, database: { db, store }, async dispose() {} }),
   })
-  const { total, survivors } = await scoreMutants(quick, mutants, { timeout: '2s' })
-  expect(survivors).toEqual([])
-  expect(total).toBeGreaterThanOrEqual(50)
+  // Most of the time they wait.
+  const lanes = [0, 1, 2, 3].map((lane) => Object.fromEntries(Object.entries(mutants).filter((_, i) => i % 4 === lane)))
+  const scores = await Promise.all(lanes.map((lane) => scoreMutants(quick, lane)))
+  expect(scores.flatMap(({ survivors }) => survivors)).toEqual([])
+  expect(scores.reduce((sum, { caught }) => sum + caught, 0)).toBeGreaterThanOrEqual(55)
 }, 300_000)
