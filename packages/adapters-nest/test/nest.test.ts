@@ -9,8 +9,8 @@ import { recordingLogger } from '../../http/test/support.ts'
 import * as fixtures from './orders.nest.ts'
 import { nest, platforms, start, type Running } from './platforms.ts'
 
-const { Orders, Books, Scoped, Versions, First, Second, Caught, Trace, CatchAll, Watching } = fixtures
-const controllers = [Orders, Books, Scoped, First, Second, Caught]
+const { Orders, Books, Scoped, Versions, First, Second, Third, Caught, Trace, CatchAll, Watching } = fixtures
+const controllers = [Orders, Books, Scoped, First, Second, Third, Caught]
 
 describe.each(platforms)(`${nest} on $platform`, (platform) => {
   const running: Running[] = []
@@ -172,6 +172,8 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
       const key = newKey()
       for (const path of ['/first', '/second', '/first', '/second']) await ask(app, path, { key })
       expect(trace.steps).toEqual(['inherited by First', 'inherited by First', 'inherited by Second'])
+      expect((await ask(app, '/first')).headers.get('deprecation')).toBeNull()
+      expect((await ask(app, '/third')).headers.get('deprecation')).toBe(`@${Date.UTC(2026, 2, 3) / 1000}`)
     })
 
     it('are told by templates with prefix and version', async () => {
@@ -269,6 +271,22 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
       expect((await ask(app, '/orders/7/pay', { key: 'a,b' })).json()['code']).toBe('key-malformed')
     })
 
+    it('carries what stands in front of it has set', async () => {
+      const app = await serve({ prepare: (one) => one.enableCors({ origin: 'https://shop.test' }) })
+      const key = newKey()
+      const answers = [
+        await ask(app, '/orders', { key, body: { cents: 7 } }),
+        await ask(app, '/orders', { key, body: { cents: 7 } }),
+        await ask(app, '/orders', { body: { cents: 7 } }),
+        await ask(app, '/orders/inside'),
+        await ask(app, '/books', { key, body: { sku: 'a' } }),
+        await ask(app, '/orders/sold-out'),
+      ]
+      expect(answers.map(({ status, headers }) => [status, headers.get('access-control-allow-origin')])).toEqual(
+        [201, 201, 400, 403, 200, 409].map((status) => [status, 'https://shop.test']),
+      )
+    })
+
     it('lets every interceptor end; those outside of the module see it as Answered', async () => {
       const outside: string[] = []
       const inside: string[] = []
@@ -293,6 +311,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
         pipe: await ask(app, '/orders', { key: newKey(), body: { cents: 'none' } }),
         unmatched: await ask(app, '/nowhere'),
         own: await ask(app, '/orders', { body: { cents: 7 } }),
+        thrown: await ask(app, '/orders/sold-out'),
         unparsable: await ask(app, '/orders', { key: newKey(), body: '{"broken' }),
       }
       const type = (isProblem: boolean): unknown =>
@@ -301,6 +320,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
         pipe: { status: 400, type: type(problems === 'all') },
         unmatched: { status: 404, type: type(problems === 'all') },
         own: { status: 400, type: type(true) },
+        thrown: { status: 409, type: type(true) },
         unparsable: { status: 400, type: type(problems === 'all') },
       })
       for (const { headers } of Object.values(answers)) expect(headers.get('x-correlation-id')).not.toBeNull()

@@ -28,7 +28,7 @@ import {
 } from '@nestjs/common'
 import { IsInt } from 'class-validator'
 import { concatWith, finalize, from, map, tap, type Observable } from 'rxjs'
-import { created, type Operation } from '@keelson/http'
+import { created, problem, type Operation } from '@keelson/http'
 import type { KeelsonContext, Tx as OpenTx } from '@keelson/kernel'
 import { AllowIps, Ctx, Deprecated, Idempotent, Op, Policy, RawBody, Transactional, Tx } from '@keelson/nest'
 
@@ -91,6 +91,11 @@ export class Orders extends Traced {
   @AllowIps('10.0.0.0/8')
   @UseGuards(Auth)
   inside(): void {}
+
+  @Post('sold-out')
+  soldOut(): never {
+    throw problem(409, 'sold-out', { detail: 'none is left' })
+  }
 
   @Post('bytes')
   @Idempotent()
@@ -186,6 +191,11 @@ class Base extends Traced {
 
 @Controller('first')
 export class First extends Base {}
+
+/** Of a controller. */
+@Controller('third')
+@Deprecated({ since: '2026-03-03' })
+export class Third extends First {}
 
 @Controller('second')
 @Idempotent({ required: true })
