@@ -61,7 +61,7 @@ function watch(prototype: object, name: string, method: Function): Function {
     return Reflect.apply(method, this, args)
   }
   for (const own of ['name', 'length']) Reflect.deleteProperty(watched, own)
-  Object.defineProperty(prototype, name, { value: Object.setPrototypeOf(watched, method), configurable: true })
+  Reflect.set(prototype, name, Object.setPrototypeOf(watched, method))
   UseFilters(new Answered())(watched)
   watching.add(watched)
   return watched

@@ -18,7 +18,7 @@ export const earlyGuard = (routes: HandlerRoutes): CanActivate => ({
 /** What stands between guards and handler, and what becomes of the handler's answer. */
 export const lateInterceptor = (routes: HandlerRoutes): NestInterceptor => ({
   async intercept(host, next) {
-    const route = routes.get(host.getHandler())
+    const route = host.getType() === 'http' ? routes.get(host.getHandler()) : undefined
     if (route === undefined) return next.handle()
     const x = exchangeOf(host)
     const work: Work = (tx, op) => {
