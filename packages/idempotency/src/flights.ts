@@ -89,14 +89,15 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
       for (;;) {
         const flight = flights.get(key)
         if (flight === undefined) return { lead: start(key, fingerprint) }
+        const isOther = differs(flight.fingerprint, fingerprint)
+        if (isOther && flight.isClaimed) return { outcome: refused('KEY_REUSED') }
         const leftMs = untilMs - clock.monotonic()
         if (leftMs <= 0 || signal?.aborted === true) {
           return { outcome: refused('KEY_IN_USE', { retryAfter: RETRY_AFTER_MS }) }
         }
-        if (differs(flight.fingerprint, fingerprint)) {
+        if (isOther) {
           // The leader itself may be the one with the wrong payload: only a claim tells.
           flight.claimed ??= Promise.withResolvers()
-          if (flight.isClaimed) flight.claimed.resolve(true)
           const claimed = await wait(flight, flight.claimed.promise, leftMs, signal)
           if (claimed === true) return { outcome: refused('KEY_REUSED') }
           if (claimed !== false) return { outcome: claimed }

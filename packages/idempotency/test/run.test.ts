@@ -92,6 +92,23 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     expect(await wrong).toMatchObject({ ok: false, code: 'KEY_REUSED' })
   })
 
+  test('another payload is refused at once while the first run goes on, also by who does not wait', async () => {
+    const idempotency = another()
+    const call = { ...someCall(), input: 1 }
+    const [started, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const first = idempotency.run(call, async () => {
+      started.resolve()
+      await release.promise
+    })
+    await started.promise
+    for (const asked of [idempotency, another()]) {
+      const wrong = await asked.run({ ...call, input: 2, wait: 0 }, async () => {})
+      expect(wrong).toMatchObject({ ok: false, code: 'KEY_REUSED' })
+    }
+    release.resolve()
+    await first
+  })
+
   test('a duplicate of another process waits for the first and gets its value', async () => {
     const call = someCall()
     const started = Promise.withResolvers<void>()
