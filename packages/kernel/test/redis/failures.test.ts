@@ -76,11 +76,15 @@ describe.each<[string, typeof Redis, typeof Cluster]>([
     await using proxy = await startFaultProxy(server)
     const client = new Redis({ host: proxy.host, port: proxy.port })
     client.on('error', () => {})
+    let heard = ''
+    client.once('connect', () => client.stream.on('data', (chunk: Buffer) => (heard += chunk.toString())))
     const key = randomUUID()
     const failing = redisPort(client).pipeline(key, [['PING'], ['BLPOP', key, 30]])
+    // Without any reply ioredis would send the whole pipeline again.
+    await until('PING is answered', 20_000, async () => heard.includes('PONG') || undefined)
     await until(
       'BLPOP waits',
-      5_000,
+      20_000,
       async () =>
         String(await askRedis(server.url, 'CLIENT', 'LIST', 'TYPE', 'NORMAL')).includes('cmd=blpop') || undefined,
     )
