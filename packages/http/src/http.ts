@@ -1,19 +1,17 @@
-import { context, traced, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
-import { correlationIdOf } from './correlation.ts'
+import { context, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
 import { counted, noCounts } from './counters.ts'
-import { readRetryAttempt, readTimeout, timeLeft } from './deadline.ts'
 import { describeError, type Described } from './describe-error.ts'
 import type { Exchange } from './exchange.ts'
+import { inboundContext } from './inbound-context.ts'
 import { checkHttpOptions, type HttpOptions } from './options.ts'
 import type { RoutePolicy } from './policy.ts'
 import { problemResponse } from './problem-response.ts'
 import { isHttpProblem } from './problem.ts'
-import { randomHex } from './random-hex.ts'
 import { createRequestLog } from './request-log.ts'
-import { createRequestMetrics, methodLabel } from './request-metrics.ts'
-import { createRequestStates, type RequestState } from './request-state.ts'
+import { createRequestMetrics } from './request-metrics.ts'
+import { createRequestStates } from './request-state.ts'
 import { compileRoute, type Route, type RouteParts } from './route.ts'
-import { isSameTrace, traceparentOf } from './traceparent.ts'
+import { watchRequest } from './watch-request.ts'
 
 /** What `inspect()` tells of an http. */
 export interface HttpStatus extends Status {
@@ -21,14 +19,6 @@ export interface HttpStatus extends Status {
   readonly adapter?: string
   /** The policies in the order of their making, each with the routes (`POST /orders`) that it was seen at. */
   readonly routes: readonly { readonly policy: RoutePolicy; readonly at: readonly string[] }[]
-}
-
-/** What listeners of `keelson:http:request` are told; `status`, `bytes`, `aborted` and `route` when it has ended. */
-interface RequestMessage {
-  readonly method: string
-  readonly path: string
-  readonly correlationId: string | undefined
-  readonly traceparent: string | undefined
 }
 
 /** The HTTP rules of an application, for an adapter to call. */
@@ -76,60 +66,15 @@ export function createHttp(options: HttpOptions = {}): Http {
   function begin(x: Exchange): KeelsonContext {
     const startedMs = o.clock.monotonic()
     const counters = noCounts()
-    const known = counted(contextOf(x, startedMs), counters)
+    const known = counted(
+      inboundContext(x, o, startedMs, (header) => metrics.badHeaders.inc({ header })),
+      counters,
+    )
     x.setHeader(o.correlation.header, known.correlationId!)
     x.setHeader('traceparent', known.traceparent!)
-    watch(x, states.begin(x, { context: known, startedMs, counters }))
-    return known
-  }
-
-  /** What the request says of itself, and what is made up for it. What means nothing is ignored and counted. */
-  function contextOf(x: Exchange, startedMs: number): KeelsonContext {
-    const ids = x.headerLines(o.correlation.header)
-    const correlationId = correlationIdOf(ids, o.correlation.accept, o.clock)
-    if (ids.length > 0 && correlationId !== ids[0]) bad(o.correlation.header)
-    const parents = x.headerLines('traceparent')
-    const traceparent = traceparentOf(parents, randomHex)
-    if (parents.length > 0 && !isSameTrace(parents[0]!, traceparent)) bad('traceparent')
-    const timeout = readTimeout(x.headerLines('x-request-timeout-ms'))
-    if (timeout.isMalformed) bad('x-request-timeout-ms')
-    const retry = readRetryAttempt(x.headerLines('x-retry-attempt'), x.headerLines('x-retry'))
-    if (retry.isMalformed) bad('x-retry-attempt')
-    const leftMs = timeLeft(timeout.value, o.deadline)
-    return {
-      correlationId,
-      traceparent,
-      ...(leftMs === undefined ? {} : { deadline: startedMs + leftMs }),
-      ...(retry.value === undefined ? {} : { retryAttempt: retry.value }),
-    }
-  }
-
-  function bad(header: string): void {
-    metrics.badHeaders.inc({ header })
-  }
-
-  /** From its first line to its last. */
-  function watch(x: Exchange, state: RequestState): void {
     counts.requests++
-    metrics.inFlight.add(1)
-    log?.begun(x, state)
-    x.onHead(() => x.setHeader('X-Response-Time', `${(o.clock.monotonic() - state.startedMs).toFixed(3)}ms`))
-    const { correlationId, traceparent } = state.context
-    let message: RequestMessage | undefined
-    const ended = (end: Parameters<Parameters<Exchange['onEnd']>[0]>[0]): void => {
-      const ms = o.clock.monotonic() - state.startedMs
-      const labels = { method: methodLabel(x.method), route: x.route }
-      metrics.inFlight.add(-1)
-      metrics.requests.inc({ ...labels, status: end.aborted ? 'aborted' : String(end.status) })
-      metrics.seconds.observe(ms / 1_000, labels)
-      log?.ended(x, state, end, ms)
-      if (message !== undefined) Object.assign(message, { route: x.route, ...end })
-    }
-    void traced(
-      'http:request',
-      () => (message = { method: x.method, path: x.path, correlationId, traceparent }),
-      () => new Promise<void>((resolve) => x.onEnd((end) => resolve(ended(end)))),
-    )
+    watchRequest(x, states.begin(x, { context: known, startedMs, counters }), { metrics, log, clock: o.clock })
+    return known
   }
 
   function problem(thrown: unknown, x?: Exchange): StoredResponse {

@@ -1,8 +1,8 @@
 import type { Call, Outcome, TransactionalIdempotency } from '@keelson/idempotency'
 import { context, isScope, traced, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
-import { addressTest, clientAddress } from './addresses.ts'
 import { rawBodyUnavailable } from './body-tap.ts'
 import { capturedWrite, type CapturedWriteParts } from './captured-write.ts'
+import { deadlineOf, earlyRules } from './early-rules.ts'
 import { HttpError } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import { guardedWrite } from './guarded-write.ts'
@@ -10,7 +10,7 @@ import { operationName } from './operation-name.ts'
 import type { Work } from './operation.ts'
 import type { CheckedOptions } from './options.ts'
 import { checkPolicy, type RoutePolicy } from './policy.ts'
-import { HttpProblem, isHttpProblem } from './problem.ts'
+import { isHttpProblem } from './problem.ts'
 import { principalOf, readCall, scopeOf } from './read-call.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import type { RequestState, RequestStates } from './request-state.ts'
@@ -51,6 +51,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
     scope: o.scope !== undefined,
   })
+  const refuseEarly = earlyRules(before, parts)
+
   /** The call under the request's key, read once; undefined without a key. */
   function callOf(x: Exchange, { calls }: RequestState): Promise<Call | undefined> {
     let call = calls.get(parts)
@@ -89,44 +91,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     )
   }
 
-  const isAllowed = before.allowIps === undefined ? undefined : addressTest(before.allowIps)
-
-  function refuseAddress(x: Exchange): StoredResponse | undefined {
-    if (isAllowed === undefined) return undefined
-    const { address, isMalformed } = clientAddress(x.remoteAddress, x.header('x-forwarded-for'), o.isTrustedProxy)
-    if (isMalformed) metrics.badHeaders.inc({ header: 'x-forwarded-for' })
-    return isAllowed(address) ? undefined : refuse(new HttpProblem(403, 'address-refused'), x)
-  }
-
-  /** Of the route and of the request, the nearer one; undefined without any. */
-  function deadlineOf({ context: { deadline = Infinity }, startedMs }: RequestState): number | undefined {
-    const nearest = Math.min(deadline, startedMs + (before.deadline ?? Infinity))
-    return nearest === Infinity ? undefined : nearest
-  }
-
-  function refuseLate(x: Exchange, state: RequestState): StoredResponse | undefined {
-    const deadline = deadlineOf(state)
-    if (deadline === undefined || deadline > o.clock.monotonic()) return undefined
-    return refuse(new HttpProblem(504, 'deadline-exceeded'), x)
-  }
-
-  function deprecate(x: Exchange): void {
-    const { headers = [], links = [] } = before.deprecated ?? {}
-    for (const [name, value] of headers) x.setHeader(name, value)
-    if (links.length === 0) return
-    x.onHead((_, lines) => {
-      const others = lines.filter(([name]) => name.toLowerCase() === 'link').map(([, value]) => value)
-      x.setHeader('Link', [...others, ...links.filter((link) => !others.includes(link))])
-    })
-  }
-
-  /** Rate limits by address will stand between the deadline and the deprecation. */
   async function early(x: Exchange): Promise<StoredResponse | undefined> {
     const state = stateOf(x)
     seen(x)
-    const refusal = refuseAddress(x) ?? refuseLate(x, state)
-    if (refusal === undefined) deprecate(x)
-    return refusal
+    return refuseEarly(x, state)
   }
 
   /** In the order of the documentation, what comes with later packages will stand in front of the key. */
@@ -170,7 +138,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     const tenant = scopeOf(x, idempotent?.scope ?? o.scope)
     const principal = principalOf(x, o)
     const state = states.of(x)
-    const deadline = state === undefined ? undefined : deadlineOf(state)
+    const deadline = state === undefined ? undefined : deadlineOf(state, before.deadline)
     const known = {
       ...state?.context,
       ...(deadline === undefined ? {} : { deadline }),

@@ -1,0 +1,43 @@
+import { traced, type Clock } from '@keelson/kernel'
+import type { Exchange } from './exchange.ts'
+import type { RequestLog } from './request-log.ts'
+import { methodLabel, type RequestMetrics } from './request-metrics.ts'
+import type { RequestState } from './request-state.ts'
+
+/** What listeners of `keelson:http:request` are told; `status`, `bytes`, `aborted` and `route` when it has ended. */
+interface RequestMessage {
+  readonly method: string
+  readonly path: string
+  readonly correlationId: string | undefined
+  readonly traceparent: string | undefined
+}
+
+/** Logs, counts and times a request from its beginning to its end, tells whoever listens, and says how long it took. */
+export function watchRequest(
+  x: Exchange,
+  state: RequestState,
+  { metrics, log, clock }: { metrics: RequestMetrics; log: RequestLog | undefined; clock: Clock },
+): void {
+  const { correlationId, traceparent } = state.context
+  let message: RequestMessage | undefined
+  const elapsedMs = (): number => clock.monotonic() - state.startedMs
+
+  function ended(end: Parameters<Parameters<Exchange['onEnd']>[0]>[0]): void {
+    const ms = elapsedMs()
+    const labels = { method: methodLabel(x.method), route: x.route }
+    metrics.inFlight.add(-1)
+    metrics.requests.inc({ ...labels, status: end.aborted ? 'aborted' : String(end.status) })
+    metrics.seconds.observe(ms / 1_000, labels)
+    log?.ended(x, state, end, ms)
+    if (message !== undefined) Object.assign(message, { route: x.route, ...end })
+  }
+
+  metrics.inFlight.add(1)
+  log?.begun(x, state)
+  x.onHead(() => x.setHeader('X-Response-Time', `${elapsedMs().toFixed(3)}ms`))
+  void traced(
+    'http:request',
+    () => (message = { method: x.method, path: x.path, correlationId, traceparent }),
+    () => new Promise<void>((resolve) => x.onEnd((end) => resolve(ended(end)))),
+  )
+}
