@@ -1,10 +1,12 @@
-import { BlockList, isIP } from 'node:net'
+import { builtin } from './builtin.ts'
 
 /** True for addresses of a list. */
 export type AddressTest = (address: string) => boolean
 
 /** A list of addresses and CIDR ranges, v4 and v6; a v4 address in v6 form (RFC 4291, section 2.5.5.2) is the v4 one. */
 export function addressTest(ranges: readonly string[]): AddressTest {
+  if (ranges.length === 0) return () => false
+  const { BlockList } = builtin.net
   // One for each: a single one finds v4 addresses in '::/0'.
   const lists = { ipv4: new BlockList(), ipv6: new BlockList() }
   for (const range of ranges) {
@@ -50,8 +52,8 @@ const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 function plainAddress(text: string): string | undefined {
   const address = text.replace(/%.*$/, '')
   const [, v4] = MAPPED.exec(address) ?? []
-  if (v4 !== undefined && isIP(v4) === 4) return v4
-  return isIP(address) === 0 ? undefined : address
+  if (v4 !== undefined && builtin.net.isIP(v4) === 4) return v4
+  return builtin.net.isIP(address) === 0 ? undefined : address
 }
 
 /** Some proxies add it: '192.0.2.1:4711', '[2001:db8::1]:4711'. */

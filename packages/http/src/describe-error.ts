@@ -1,5 +1,5 @@
-import { STATUS_CODES } from 'node:http'
 import { isKeelsonError, type KeelsonError } from '@keelson/kernel'
+import { builtin } from './builtin.ts'
 import { inputFaults, messageFaults, messageOf } from './input-faults.ts'
 import { isHttpProblem, isRetryable } from './problem.ts'
 import { sqlProblem } from './sqlstate.ts'
@@ -72,7 +72,7 @@ function describeForeign(error: unknown): Described | undefined {
   const errors = messageFaults(told)
   return {
     status: said as number,
-    code: errors === undefined ? codeOf(STATUS_CODES[said as number] ?? 'client error') : 'input-invalid',
+    code: errors === undefined ? codeOf(builtin.http.STATUS_CODES[said as number] ?? 'client error') : 'input-invalid',
     retryable: isRetryable(said as number),
     // The conventions of http-errors and of Nest: these messages were written for the client.
     ...(typeof told === 'string' ? { detail: told } : {}),

@@ -1,5 +1,5 @@
-import { createHash, hash } from 'node:crypto'
 import type { Fingerprint } from '@keelson/idempotency'
+import { builtin } from './builtin.ts'
 
 /** What of a request a repeat must match. */
 export interface RequestContent {
@@ -21,9 +21,10 @@ export function rawFingerprint({ query, contentType, body }: RequestContent): Fi
   at = writeLength(head, typeBytes, at)
   at += head.write(contentType, at)
   at = writeLength(head, body.length, at)
-  if (body.length > SMALL_BYTES) return { alg: 'raw', digest: createHash('sha256').update(head).update(body).digest() }
+  if (body.length > SMALL_BYTES)
+    return { alg: 'raw', digest: builtin.crypto.createHash('sha256').update(head).update(body).digest() }
   head.set(body, at)
-  return { alg: 'raw', digest: hash('sha256', head, 'buffer') }
+  return { alg: 'raw', digest: builtin.crypto.hash('sha256', head, 'buffer') }
 }
 
 const SMALL_BYTES = 16_384
@@ -36,7 +37,7 @@ function writeLength(bytes: Buffer, length: number, at: number): number {
 
 /** The bytes that an application chose. */
 export function customFingerprint(bytes: Uint8Array): Fingerprint {
-  return { alg: 'custom', digest: hash('sha256', bytes, 'buffer') }
+  return { alg: 'custom', digest: builtin.crypto.hash('sha256', bytes, 'buffer') }
 }
 
 /**
@@ -54,6 +55,6 @@ function readJson(body: Uint8Array): { json: unknown } | { sha256: string } {
   try {
     return { json: JSON.parse(decoder.decode(body)) as unknown }
   } catch {
-    return { sha256: hash('sha256', body) }
+    return { sha256: builtin.crypto.hash('sha256', body) }
   }
 }

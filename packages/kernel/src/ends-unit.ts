@@ -5,7 +5,7 @@
 const ENDS_UNIT =
   /^(?:[\s;]|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i
 
-/** True for a statement that would end the transaction that it is part of. What a text hides better, STILL_OPEN finds. */
+/** True for a statement that would end the transaction that it is part of. What a text hides better, the mark of still-open.ts finds. */
 export function endsUnit(text: string): boolean {
   return ENDS_UNIT.test(text)
 }

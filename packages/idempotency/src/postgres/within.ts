@@ -1,4 +1,4 @@
-import { isKeelsonError, type Tx } from '@keelson/kernel'
+import { isKeelsonError, type Statement, type Tx } from '@keelson/kernel'
 import { prepared, unit, type KnownDatabase, type UnitEnd } from '@keelson/kernel/postgres'
 import type { RefDigest } from '../ref.ts'
 import type { TransactionalStore, TransactionClaim, TransactionEnd, WithinResult } from '../store.ts'
@@ -8,7 +8,7 @@ import { settleSql } from './settle.sql.ts'
 
 /** Where a 4xx takes the business rows back to. It comes after the claim, which must survive that. */
 const SAVEPOINT = 'keelson_work'
-const AFTER_CLAIM = [prepared(`savepoint ${SAVEPOINT}`)]
+const afterClaim = (): Statement[] => [prepared(`savepoint ${SAVEPOINT}`)]
 /** A row lock has no lease to read: what a busy caller is told. */
 const BUSY_MS = 1_000
 /** The least time in which a caller whose COMMIT was not answered waits for that transaction's end. */
@@ -39,13 +39,13 @@ export function createWithin(
     let begun = false
     try {
       return await unit<WithinResult<T>>(target, {
-        open: claiming.opening(ref, row, AFTER_CLAIM),
+        open: claiming.opening(ref, row, afterClaim()),
         retries: claim.retries,
         stall: claim.stallMs,
         openTimeout: claim.answerMs + claim.waitMs,
         async work(tx, opened) {
           begun = false
-          const found = await claiming.read(tx, opened, ref, row, AFTER_CLAIM)
+          const found = await claiming.read(tx, opened, ref, row, afterClaim())
           if (found.kind !== 'yours')
             return { end: 'rollback', value: found as Exclude<typeof found, { kind: 'lapsed' }> }
           begun = true

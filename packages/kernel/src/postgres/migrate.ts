@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { show } from '../duration.ts'
 import { KernelError } from '../kernel-error.ts'
 import { checkOptions, opt } from '../options.ts'
 import type { Tx } from '../tx.ts'
 import type { DatabaseLike } from './driver.ts'
+import { sha256 } from './sha256.ts'
 import { unit } from './unit.ts'
 
 /** One step of a package's schema. It never changes once released. */
@@ -95,7 +95,7 @@ function plan(owner: string, of: readonly Migratable[], o: { schema?: string }):
     return migrations.map((migration) => ({
       ...migration,
       schema: target,
-      sha256: createHash('sha256').update(migration.statements.join(';\n')).digest('hex'),
+      sha256: sha256(migration.statements.join(';\n')),
       statements: migration.statements.map((statement) => statement.replaceAll('{schema}', target)),
     }))
   })

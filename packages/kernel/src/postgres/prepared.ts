@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import type { Statement } from '../tx.ts'
+import { sha256 } from './sha256.ts'
 
 /** Texts are constants, so these are few; what is made up at run time must not fill the memory of client and server. */
 const MAX_NAMES = 1_000
@@ -17,7 +17,7 @@ export function prepared(text: string, values?: readonly unknown[]): Statement {
 function nameOf(text: string): string | undefined {
   const known = names.get(text)
   if (known !== undefined || names.size >= MAX_NAMES) return known
-  const name = `keelson_${hash('sha256', text).slice(0, 32)}`
+  const name = `keelson_${sha256(text).slice(0, 32)}`
   names.set(text, name)
   return name
 }

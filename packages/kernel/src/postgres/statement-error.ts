@@ -1,7 +1,7 @@
 import { KernelError } from '../kernel-error.ts'
 import type { Statement } from '../tx.ts'
 import { sqlState } from './sql-state.ts'
-import { endedByWork, STILL_OPEN } from './still-open.ts'
+import { endedByWork, isStillOpen } from './still-open.ts'
 
 const DIVISION_BY_ZERO = '22012'
 
@@ -14,7 +14,7 @@ interface OwnedStatement extends Statement {
 /** `error`, or EFFECT_INVALID where the statement itself is at fault. */
 export function statementError(error: unknown, statement: OwnedStatement | undefined): unknown {
   if (statement === undefined) return error
-  if (statement === STILL_OPEN && sqlState(error) === DIVISION_BY_ZERO) return endedByWork(error)
+  if (isStillOpen(statement) && sqlState(error) === DIVISION_BY_ZERO) return endedByWork(error)
   if (isSeveralCommands(error)) return severalCommands(statement, error)
   // Drivers raise it while they write a value: a cycle, a BigInt inside JSON.
   return (error as Error | null)?.name === 'TypeError' ? notBindable(statement, error as Error) : error

@@ -7,9 +7,12 @@ import { prepared } from './prepared.ts'
 export const MARK_OPEN = "set_config('keelson.unit', 'open', true)"
 
 /** Divides by zero unless this is the transaction that the unit began. */
-export const STILL_OPEN: Statement = prepared(
-  "select 1 / (coalesce(current_setting('keelson.unit', true), '') = 'open')::int",
-)
+const STILL_OPEN = "select 1 / (coalesce(current_setting('keelson.unit', true), '') = 'open')::int"
+
+/** True for the statement of ours that looks. */
+export function isStillOpen(statement: Statement | undefined): boolean {
+  return statement?.text === STILL_OPEN
+}
 
 /**
  * A unit's last statements with the look at the mark. It comes first, since what follows would stay for itself on a
@@ -17,10 +20,11 @@ export const STILL_OPEN: Statement = prepared(
  * they do not, it brings the error out that COMMIT would keep to itself.
  */
 export function closing(statements: readonly Statement[], failure: Error | undefined): Statement[] {
-  return failure === undefined ? [STILL_OPEN, ...statements] : [...statements, STILL_OPEN]
+  const look = prepared(STILL_OPEN)
+  return failure === undefined ? [look, ...statements] : [...statements, look]
 }
 
-/** What STILL_OPEN's failure means. */
+/** What the failure of that look means. */
 export function endedByWork(cause: unknown): KernelError {
   const message =
     'the work or an effect ended the transaction by itself; what it wrote until then may be committed without the rest'
