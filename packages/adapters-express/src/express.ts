@@ -125,7 +125,7 @@ export function createExpress(http: Http): KeelsonExpress {
       const unmatched: RequestHandler = (req, res, next) => {
         // Express itself knows the methods of a path.
         if (req.method === 'OPTIONS') return next()
-        settle(next, () => exchangeOf(req, res).fail(http, undefined))
+        settle(next, () => exchangeOf(req, res).unmatched(http))
       }
       const failed: ErrorRequestHandler = (error, req, res, next) => {
         settle(next, () => exchangeOf(req, res).fail(http, error))

@@ -1,5 +1,5 @@
 import { HttpError, type FetchHandler, type Http, type Route, type RoutePolicy } from '@keelson/http'
-import { drainServer, nodeExchanges, settle } from '@keelson/http/node'
+import { drainServer, giveReply, nodeExchanges, settle } from '@keelson/http/node'
 import { checkOptions, context, isKeelsonError, opt } from '@keelson/kernel'
 import type {
   FastifyInstance,
@@ -102,7 +102,7 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
         Object.assign(seen, { tx, op })
         return valueOf(reply, () => handler.call(this, request, reply))
       })
-      await seen.exchange.send(answer)
+      giveReply(reply, answer)
       return reply
     }
   }
@@ -142,7 +142,7 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
 
   if (problems === 'keelson') return
   app.setErrorHandler(fail)
-  app.setNotFoundHandler((request, reply) => fail(undefined, request, reply))
+  app.setNotFoundHandler((request, reply) => known(request, reply).exchange.unmatched(http))
 }
 
 /** @throws HttpError OPTION_INVALID, naming the route: the application does not start */

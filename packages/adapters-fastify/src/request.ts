@@ -55,6 +55,7 @@ export interface Known {
 export const fastifyFrame: NodeFrame<FastifyRequest> = {
   target: (request) => request.originalUrl,
   route: (request) => request.routeOptions.url ?? '(none)',
+  isHeld: (request) => (request.keelson as Known).capture?.isHeld === true,
   take: (request) => takeReply((request.keelson as Known).reply),
   capture(request, ...args) {
     const known = request.keelson as Known

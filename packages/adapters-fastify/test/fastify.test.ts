@@ -367,9 +367,35 @@ describe('errors', () => {
       { problems: 'all', logs },
     )
     const [first, again] = [await post(port, 'key-1', {}), await post(port, 'key-1', {})]
-    expect([first.status, again.status, again.json()]).toEqual([500, 200, { id: 7 }])
+    expect([first.status, again.status, again.json()]).toEqual([200, 200, { id: 7 }])
     expect(logger.errors).toHaveLength(1)
     expect(logs).toEqual([])
+  })
+
+  it('are answered although the reply has a header that node:http refuses', async () => {
+    const port = await start(
+      (app) => {
+        app.get('/file', { config: keyed }, async (_request, reply) => {
+          reply.header('content-disposition', 'attachment; filename="\u6587.txt"')
+          throw problem(404, 'no-such-file')
+        })
+        app.get('/own', async (_request, reply) => {
+          reply.header('content-disposition', 'attachment; filename="\u6587.txt"')
+          return 'text'
+        })
+      },
+      { problems: 'all' },
+    )
+    expect((await send(port, { method: 'GET', path: '/file' })).json()['code']).toBe('no-such-file')
+    expect((await send(port, { method: 'GET', path: '/own' })).json()['code']).toBe('internal-error')
+  })
+
+  it('of nothing at all are errors too, not 404', async () => {
+    const port = await start((app) => app.post('/orders', { config: keyed }, () => Promise.reject()), {
+      problems: 'all',
+    })
+    expect((await post(port, 'key-1', {})).status).toBe(500)
+    expect(logger.errors).toHaveLength(1)
   })
 
   it('of Keelson after a hijack end the connection or are answered, never left hanging', async () => {
@@ -394,6 +420,25 @@ describe('a transactional route', () => {
   const rows = async (): Promise<number> =>
     (await db.query<{ n: number }>('select count(*)::int as n from orders')).rows[0]!.n
   type Order = FastifyRequest<{ Body: { sku: string } }>
+
+  it('answers by the framework: its onSend hooks see first answers and repeats', async () => {
+    const port = await start(
+      (app) => {
+        app.addHook('onSend', async (_request, reply) => void reply.header('set-cookie', 'seen=1'))
+        app.addHook('onRequest', async (_request, reply) => void reply.header('set-cookie', 'early=1'))
+        const handler = async () => created({ id: 1 }, [], [['set-cookie', 'own=1']])
+        app.route({ method: 'POST', url: '/orders', ...transaction({ idempotent: {} }, handler) })
+      },
+      { http: { db, idempotency } },
+    )
+    const answers = [await post(port, 'key-hooks', {}), await post(port, 'key-hooks', {})]
+    const cookies = answers.map(({ lines }) => lines.filter(([name]) => name.toLowerCase() === 'set-cookie'))
+    expect(cookies.map((lines) => lines.map(([, value]) => value))).toEqual([
+      ['early=1', 'own=1', 'seen=1'],
+      ['early=1', 'seen=1'],
+    ])
+    expect(answers[1]!.body).toEqual(answers[0]!.body)
+  })
 
   it('commits its rows and its answer at once; a repeat has the same bytes', async () => {
     const before = await rows()
@@ -543,4 +588,18 @@ it('drains: the answer under way says goodbye, then nobody is served', async () 
   await Promise.all([drained, once(socket, 'close')])
   expect(text).toMatch(/Connection: close[\s\S]*whole$/i)
   expect(await once(connect(port, '127.0.0.1'), 'error')).toMatchObject([{ code: 'ECONNREFUSED' }])
+})
+
+it('answers what is injected, with a key and without a payload', async () => {
+  const app = Fastify()
+  running.push(app)
+  await app.register(keelson, { http: httpWith() })
+  app.post('/orders', { config: keyed }, async () => ({ id: 1 }))
+  app.get('/orders', { config: keyed }, async () => ({ id: 2 }))
+  for (const method of ['POST', 'GET'] as const) {
+    const ask = () => app.inject({ method, url: '/orders', headers: { 'idempotency-key': 'key-1' } })
+    const [first, again] = [await ask(), await ask()]
+    expect([first.statusCode, again.statusCode, again.body]).toEqual([200, 200, first.body])
+    expect(again.headers['idempotent-replayed']).toBe('true')
+  }
 })

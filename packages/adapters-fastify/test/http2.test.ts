@@ -60,3 +60,40 @@ it('holds over HTTP/2 too: ids, keys, problems, mounts, draining', async () => {
   session.close()
   await drain(new AbortController().signal)
 })
+
+it('a client that cancels its stream changes nothing: the handler goes on, and the retry gets its answer', async () => {
+  const app = Fastify({ http2: true })
+  const lines: { aborted?: boolean; bytes?: number }[] = []
+  const nothing = (): void => {}
+  const logger = { debug: nothing, warn: nothing, error: nothing, info: (line: object) => void lines.push(line) }
+  const idempotency = createIdempotency({ store: memoryStore() })
+  await app.register(keelson, { http: createHttp({ idempotency, scope: () => 'm1', logger }) })
+  const begun = Promise.withResolvers<void>()
+  const release = Promise.withResolvers<void>()
+  let runs = 0
+  app.post('/orders', { config: { keelson: { idempotent: {} } } }, async () => {
+    begun.resolve()
+    await release.promise
+    return { run: ++runs }
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const session = connect(`http://127.0.0.1:${port}`)
+  closing.push(
+    () => session.destroy(),
+    () => app.close(),
+  )
+  const keyed = { 'idempotency-key': 'key-1', 'content-type': 'application/json' }
+  const first = session.request({ ':method': 'POST', ':path': '/orders', ...keyed })
+  first.on('error', () => {}).end('{"a":1}')
+  await begun.promise
+  first.close(8)
+  await once(first, 'close')
+  const retry = ask(session, '/orders', keyed)
+  while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  release.resolve()
+  const { head, body } = await retry
+  expect([head['idempotent-replayed'], body, runs]).toEqual(['true', '{"run":1}', 1])
+  expect(lines[0]).toMatchObject({ aborted: true })
+  expect(lines[0]!.bytes).toBeGreaterThanOrEqual(0)
+})

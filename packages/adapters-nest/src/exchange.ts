@@ -22,6 +22,7 @@ const express: NodeFrame<PlatformRequest> = {
 }
 const fastify: NodeFrame<PlatformRequest> = {
   ...express,
+  isHeld: ({ [CAPTURE]: capture }) => capture?.isHeld === true,
   take: ({ [REPLY]: reply }) => reply && takeReply(reply),
   capture: (req, ...args) => void (req[CAPTURE] = capturePayload(req[REPLY], ...args)),
 }

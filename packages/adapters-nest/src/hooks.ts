@@ -43,8 +43,7 @@ export function problemFilter({ http, problems }: CheckedOptions): ExceptionFilt
   class ProblemFilter {
     catch(error: unknown, host: ArgumentsHost): void {
       if (host.getType() !== 'http') throw error
-      const x = exchangeOf(host)
-      x.fail(http, error).catch((failure: unknown) => x.fail(http, failure))
+      void exchangeOf(host).fail(http, error)
     }
   }
   // Nest asks with `instanceof`.

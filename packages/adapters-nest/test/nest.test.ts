@@ -10,7 +10,7 @@ import * as fixtures from './orders.nest.ts'
 import { nest, platforms, start, type Running } from './platforms.ts'
 
 const { Orders, Books, Scoped, Versions, First, Second, Third, Caught, Trace, CatchAll, Watching } = fixtures
-const controllers = [Orders, Books, Scoped, First, Second, Third, Caught]
+const controllers = [Orders, Books, Scoped, First, Second, Third, Caught, fixtures.Files]
 
 describe.each(platforms)(`${nest} on $platform`, (platform) => {
   const running: Running[] = []
@@ -328,6 +328,13 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
         const errors = [{ detail: expect.stringContaining('cents must be an integer') }]
         expect(answers.pipe.json()).toMatchObject({ code: 'input-invalid', errors, instance: '/orders' })
       }
+    })
+
+    it('are answered although the answer has a header that node:http refuses', async () => {
+      const app = await serve({ module: { problems: 'all' } })
+      expect((await ask(app, '/files/thrown')).json()).toMatchObject({ code: 'no-such-file' })
+      expect(await ask(app, '/files/streamed')).toMatchObject({ status: 500 })
+      expect(await ask(app, '/orders/sold-out')).toMatchObject({ status: 409 })
     })
   })
 })

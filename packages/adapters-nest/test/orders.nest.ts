@@ -10,8 +10,10 @@ import {
   Param,
   ParseIntPipe,
   Post,
+  Res,
   Scope,
   Sse,
+  StreamableFile,
   UnauthorizedException,
   UseFilters,
   UseGuards,
@@ -221,6 +223,26 @@ export class CatchAll implements ExceptionFilter {
 }
 
 export const caughtByController: unknown[] = []
+
+/** What node:http refuses as a header: a client may choose it. */
+const REFUSED = 'attachment; filename="\u6587.txt"'
+
+@Controller('files')
+export class Files {
+  @Post('thrown')
+  thrown(@Res({ passthrough: true }) res: { header(name: string, value: string): unknown }): never {
+    // Express refuses it at once, Fastify when it answers.
+    try {
+      res.header('content-disposition', REFUSED)
+    } catch {}
+    throw problem(404, 'no-such-file')
+  }
+
+  @Post('streamed')
+  streamed(): StreamableFile {
+    return new StreamableFile(Buffer.from('text'), { disposition: REFUSED })
+  }
+}
 
 @Controller('caught')
 @UseFilters(new CatchAll(caughtByController))

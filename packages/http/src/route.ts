@@ -149,7 +149,12 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     return known
   }
 
-  async function transact(x: Exchange, work: Work): Promise<StoredResponse> {
+  async function transact(x: Exchange, handler: Work): Promise<StoredResponse> {
+    const work: Work = async (tx, op) => {
+      const value = await handler(tx, op)
+      if (!x.headersSent) return value
+      throw new HttpError('INPUT_INVALID', 'a transactional handler must not send its answer')
+    }
     const state = stateOf(x)
     const refusal = await check(x, state)
     if (refusal !== undefined) return refusal

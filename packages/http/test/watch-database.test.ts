@@ -126,6 +126,29 @@ describe('watchDatabase on a pg Pool', () => {
     )
   })
 
+  it('calls back in the request that asked, whoever opened the connection', async () => {
+    const one = new pg.Pool({ connectionString: inject('databaseUrl'), max: 1 })
+    const watched = watchDatabase(one)
+    const asked = (): Promise<[string | undefined, string | undefined]> =>
+      context.run(createHttp().begin(exchange()), () => {
+        const id = context.get()?.correlationId
+        return new Promise((resolve) => {
+          watched.query('select 1', () => resolve([id, context.get()?.correlationId]))
+        })
+      })
+    for (const [id, seen] of [await asked(), await asked(), ...(await Promise.all([asked(), asked()]))])
+      expect(seen).toBe(id)
+    const handed = (): Promise<[string | undefined, string | undefined]> =>
+      context.run(createHttp().begin(exchange()), () => {
+        const id = context.get()?.correlationId
+        return new Promise((resolve) => {
+          watched.connect((_, __, release) => resolve([id, (release(), context.get()?.correlationId)]))
+        })
+      })
+    for (const [id, seen] of await Promise.all([handed(), handed()])) expect(seen).toBe(id)
+    await one.end()
+  })
+
   it('times what a query takes', async () => {
     const { queryMs } = await cost(() => Promise.all([db.query('select pg_sleep(0.05)'), sleep(1)]))
     expect(queryMs).toBeGreaterThan(45)

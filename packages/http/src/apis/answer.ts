@@ -1,6 +1,10 @@
 /** An answer in JSON; what is undefined is left out. */
 export function json(body: unknown, status = 200): Response {
-  return textAnswer(JSON.stringify(body), 'application/json', status)
+  return textAnswer(
+    JSON.stringify(body, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+    'application/json',
+    status,
+  )
 }
 
 /** An answer of known length. */

@@ -5,7 +5,7 @@ const TICK_MS = 100
 
 /** A server of node:http, or of node:http2. */
 export type DrainableServer = Pick<Server, 'listening' | 'close' | 'prependListener'> &
-  Partial<Pick<Server, 'closeIdleConnections'>>
+  Partial<Pick<Server, 'closeIdleConnections' | 'closeAllConnections'>>
 
 /** A part of a shutdown: `shutdown.add('http', part)`. */
 export interface ServerDrain {
@@ -37,6 +37,8 @@ export function drainServer(server: DrainableServer): ServerDrain {
         await tick(signal)
         server.closeIdleConnections?.()
       } while (active.size > 0 && !signal.aborted)
+      // Those that never sent a whole request count as busy to Node.
+      if (!signal.aborted) server.closeAllConnections?.()
     },
   }
 }

@@ -24,6 +24,8 @@ export interface NodeFrame<Raw> {
   take?(raw: Raw): void
   /** As {@link Exchange.capture}, at most once a request. Default: the bytes that reach the response of node:http. */
   capture?(raw: Raw, ...args: Parameters<Exchange['capture']>): void
+  /** An answer is on its way that waits to be saved. Default: never. */
+  isHeld?(raw: Raw): boolean
 }
 
 /** An exchange over node:http. */
@@ -35,8 +37,10 @@ export interface NodeExchange extends Exchange {
   serve(api: FetchHandler, target: string): Promise<void>
   /** The answer to come is not the handler's: it was never called, and its key is free again. */
   disown(): void
-  /** Answers with the problem of what was thrown (undefined: no route matched); an answer that has begun is broken off. */
+  /** Answers with the problem of what was thrown; an answer that has begun is broken off. Never rejects. */
   fail(http: Pick<Http, 'problem'>, error: unknown): Promise<void>
+  /** Answers that no route matched. Never rejects. */
+  unmatched(http: Pick<Http, 'problem'>): Promise<void>
 }
 
 /** The exchanges of one adapter. */
@@ -81,6 +85,7 @@ class FramedExchange<Raw> implements NodeExchange {
   /** One listener for all: of more than ten Node warns, and frameworks add theirs. */
   #whenClosed: (() => void)[] | undefined
   #isDisowned = false
+  #isMounted = false
 
   constructor(req: IncomingMessage, res: ServerResponse, raw: Raw, tap: BodyTap, frame: NodeFrame<Raw>) {
     const { path, query } = readTarget(frame.target(raw))
@@ -100,7 +105,9 @@ class FramedExchange<Raw> implements NodeExchange {
   }
 
   get route(): string {
-    return this.#frame.route(this.raw)
+    const route = this.#frame.route(this.raw)
+    // Its prefix may have been a parameter, so it is no label.
+    return this.#isMounted && route === '(none)' ? '(mounted)' : route
   }
 
   get searchParams(): URLSearchParams {
@@ -174,21 +181,36 @@ class FramedExchange<Raw> implements NodeExchange {
 
   async serve(api: FetchHandler, target: string): Promise<void> {
     const { remoteAddress } = this
+    this.#isMounted = true
     const response = await api(toRequest(this.#req, this, target), { remoteAddress })
     this.#frame.take?.(this.raw)
     await sendWeb(this.#res, response)
   }
 
   async fail(http: Pick<Http, 'problem'>, error: unknown): Promise<void> {
-    const answer = http.problem(error, this)
-    if (this.headersSent) this.#res.destroy()
-    else await this.send(answer)
+    const answer = http.problem(error ?? new Error(`thrown: ${String(error)}`), this)
+    // An answer that waits to be saved stands, whatever is thrown behind it.
+    if (this.#frame.isHeld?.(this.raw) !== true) await this.#answer(http, answer)
+  }
+
+  unmatched(http: Pick<Http, 'problem'>): Promise<void> {
+    return this.#answer(http, http.problem(undefined, this))
+  }
+
+  async #answer(http: Pick<Http, 'problem'>, answer: StoredResponse): Promise<void> {
+    if (this.headersSent) return void this.#res.destroy()
+    try {
+      await this.send(answer)
+    } catch (failure) {
+      http.problem(failure, this)
+      this.#res.destroy()
+    }
   }
 
   onEnd(f: Parameters<Exchange['onEnd']>[0]): void {
     const res = this.#res
     this.#onClose(() => {
-      const bytes = bytesWritten(this.#req) - this.#bytesBefore
+      const bytes = Math.max(0, bytesWritten(this.#req) - this.#bytesBefore)
       f({ status: res.statusCode, bytes, aborted: !hasFinished(res) })
     })
   }

@@ -2,8 +2,10 @@ import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'no
 import { finished, Readable } from 'node:stream'
 import type { ReadableStream as WebStream } from 'node:stream/web'
 import { types } from 'node:util'
+import type { StoredResponse } from '@keelson/kernel'
 import { answerTap, type AnswerTap } from '../answer-tap.ts'
 import type { CaptureOptions, Exchange, Headers } from '../exchange.ts'
+import { groupHeaders } from '../list-header.ts'
 import { captureNodeAnswer } from './capture.ts'
 import { hasFinished } from './has-finished.ts'
 import { setOnly } from './head.ts'
@@ -18,13 +20,15 @@ export interface PayloadReply {
   /** Its own headers and those of `raw`. */
   getHeaders(): HeaderValues
   code(status: number): unknown
-  header(name: string, value: string): unknown
+  header(name: string, value: string | string[]): unknown
   /** The framework answers nothing more. */
   hijack(): unknown
 }
 
 /** One answer that is captured as a payload. */
 export interface PayloadCapture {
+  /** An answer is on its way that waits to be saved: nothing else may be answered. */
+  readonly isHeld: boolean
   /**
    * A payload on its way to the client; resolves with what is to go on in its place, when that may: for a stream at once,
    * for anything else when it is saved; never, when another answer was sent. A second payload goes on only behind the
@@ -129,11 +133,15 @@ export function capturePayload(
     return out
   }
 
+  const isHeld = (): boolean => current !== undefined && current.phase !== 'through'
+
   return {
+    get isHeld() {
+      return isHeld()
+    },
     async payload(given) {
       // What an async handler resolves with behind its own `reply.send()` must not overtake the answer that is held.
-      const isHeld = current !== undefined && current.phase !== 'through'
-      if (isHeld || (current !== undefined && given === undefined)) return new Promise(() => {})
+      if (isHeld() || (current !== undefined && given === undefined)) return new Promise(() => {})
       if (current !== undefined || isHijacked) return given
       const payload = unpacked(reply, given)
       if (payload === undefined || payload === null) return whole(NO_BYTES, payload)
@@ -150,7 +158,27 @@ export function takeReply(reply: PayloadReply): void {
   reply.hijack()
   const { raw } = reply
   if (raw.headersSent) return
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value)
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value === undefined) continue
+    try {
+      raw.setHeader(name, value)
+    } catch {
+      // What node:http refuses would take the answer away that says so.
+    }
+  }
+}
+
+/** Gives an answer to the framework as a handler's own, so that its hooks see it. For adapters. */
+export function giveReply(
+  reply: PayloadReply & { removeHeader(name: string): unknown; send(payload?: Uint8Array): unknown },
+  { status, headers, body }: StoredResponse,
+): void {
+  reply.code(status)
+  for (const [name, value] of groupHeaders(headers, (name) => reply.getHeaders()[name.toLowerCase()])) {
+    reply.removeHeader(name)
+    reply.header(name, value)
+  }
+  reply.send(body.length === 0 ? undefined : Buffer.from(body))
 }
 
 /** Remembers status and headers. Cookies are added to a reply, never replaced. */

@@ -21,7 +21,8 @@ export function readBody(req: IncomingMessage, tap: BodyTap): Promise<Uint8Array
     if (req.destroyed) tap.abort()
     else req.once('close', () => tap.abort())
     // Its flow may have been stopped by a full stream that nobody reads. That of HTTP/2 begins with the first read.
-    if (req.httpVersionMajor < 2) req.socket.resume()
+    // So does one that was injected, which has no real socket.
+    if (req.httpVersionMajor < 2 && 'resume' in req.socket) req.socket.resume()
     else req.read(0)
   }
   return bytes

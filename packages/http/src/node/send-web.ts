@@ -54,8 +54,12 @@ async function pump(
 function setHead(res: ServerResponse, { status, statusText, headers }: Response): void {
   res.statusCode = status
   if (statusText !== '' && hasStatusMessage(res)) res.statusMessage = statusText
-  for (const [name, value] of groupHeaders([...headers], (name) => res.getHeader(name))) res.setHeader(name, value)
+  const own = [...headers].filter(([name]) => !HOP_BY_HOP.has(name))
+  for (const [name, value] of groupHeaders(own, (name) => res.getHeader(name))) res.setHeader(name, value)
 }
+
+/** RFC 9110, section 7.6.1: they are of another connection, if an API hands answers on; HTTP/2 refuses them. */
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'])
 
 /** True when it settles before the event loop turns. */
 async function isReady(promise: Promise<unknown>): Promise<boolean> {

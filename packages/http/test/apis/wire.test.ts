@@ -48,7 +48,7 @@ test('each path of both APIs, by GET and HEAD, and what they refuse', async () =
   const stranger = await send(port, { path: '/ops/metrics' })
   expect([stranger.status, stranger.header('content-type')]).toEqual([401, 'application/problem+json'])
   const { body } = await send(port, { path: '/ops/metrics', headers })
-  expect(body.toString()).toContain('keelson_http_requests_total{method="GET",route="(none)",status="200"}')
+  expect(body.toString()).toContain('keelson_http_requests_total{method="GET",route="(mounted)",status="200"}')
 })
 
 test('on SIGTERM readiness fails first, then the server drains, then the process ends with code 0', async () => {

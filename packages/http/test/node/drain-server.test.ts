@@ -36,6 +36,15 @@ async function client(
 const never = new AbortController().signal
 
 describe('draining a server', () => {
+  it('closes connections that never sent a whole request, too', async () => {
+    const { port, server, part } = await serving((_req, res) => void res.end())
+    const [silent, half] = [await client(port), await client(port)]
+    half.socket.write('GET / HTTP/1.1\r\nHost:')
+    const closed = once(server, 'close')
+    await part.drain(never)
+    await Promise.all([silent.closed, half.closed, closed])
+  })
+
   it('lets an answer that is under way end, tells its client to go, and only then settles', async () => {
     const arrived = Promise.withResolvers<void>()
     const go = Promise.withResolvers<void>()

@@ -1,3 +1,4 @@
+import { context } from '../context.ts'
 import type { Tx } from '../tx.ts'
 import { database } from './database.ts'
 import { DRIVER, type DatabaseLike } from './driver.ts'
@@ -44,8 +45,10 @@ export function watchQueries<D extends DatabaseLike>(db: D, begun: QueryWatcher)
     return (callback?: Call) =>
       callback === undefined
         ? (connect() as Promise<object>).then(watchedTx)
-        : connect((error: unknown, client: object | undefined, release: unknown) =>
-            callback(error, client && watchedTx(client), release),
+        : connect(
+            context.bind((error: unknown, client: object | undefined, release: unknown) =>
+              callback(error, client && watchedTx(client), release),
+            ),
           )
   }
 
@@ -68,10 +71,11 @@ export function watchQueries<D extends DatabaseLike>(db: D, begun: QueryWatcher)
 /** A callback that ends the query first; what is none passes. */
 function ending(callback: unknown, end: () => void): unknown {
   if (typeof callback !== 'function') return callback
-  return function (this: unknown, ...told: unknown[]): unknown {
+  // pg calls it wherever the connection was opened: that may have been for another request.
+  return context.bind(function (this: unknown, ...told: unknown[]): unknown {
     end()
     return Reflect.apply(callback, this, told)
-  }
+  })
 }
 
 /** `target` with some of its methods replaced. Its others are bound to it: private fields are not the proxy's. */
