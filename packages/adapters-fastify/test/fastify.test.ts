@@ -603,3 +603,17 @@ it('answers what is injected, with a key and without a payload', async () => {
     expect(again.headers['idempotent-replayed']).toBe('true')
   }
 })
+
+it('events that are written past the framework spend their key: they do not run again', async () => {
+  let runs = 0
+  const port = await start((app) =>
+    app.post('/orders', { config: keyed }, async (_request, reply) => {
+      runs++
+      reply.raw.writeHead(200, { 'content-type': 'text/event-stream' })
+      reply.raw.end('data: 1\n\n')
+      return reply
+    }),
+  )
+  const [first, again] = [await post(port, 'key-1', {}), await post(port, 'key-1', {})]
+  expect([first.status, again.status, again.json()['code'], runs]).toEqual([200, 409, 'answer-not-retained', 1])
+})

@@ -207,11 +207,12 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
     expect(answers.map(({ isReplayed }) => isReplayed)).toEqual([false, true])
   })
 
-  it('passes @Sse unbuffered', async () => {
+  it('passes @Sse unbuffered, and runs it once a key', async () => {
     const heard = Promise.withResolvers<void>()
     fixtures.heard.promise = heard.promise
     const app = await serve()
-    const response = await fetch(`${app.url}/orders/events`, { headers: { 'idempotency-key': newKey() } })
+    const keyed = { headers: { 'idempotency-key': newKey() } }
+    const response = await fetch(`${app.url}/orders/events`, keyed)
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
     let text = ''
     for await (const part of response.body!) {
@@ -219,6 +220,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
       if (text.includes('data: one')) heard.resolve()
     }
     expect(text.match(/data: \w+/g)).toEqual(['data: one', 'data: two'])
+    expect(await (await fetch(`${app.url}/orders/events`, keyed)).json()).toMatchObject({ code: 'answer-not-retained' })
   })
 
   describe('a transaction', () => {

@@ -64,10 +64,15 @@ export function capturePayload(
     }
     return hijack.call(reply)
   }
-  // Written to `raw` past the framework: nobody has seen it. A client that has left is no end: the handler goes on.
+  // Written to `raw` past the framework: nobody has seen it, only that it has begun a stream of events. A client that has
+  // left is no end: the handler goes on.
   res.once('close', () => {
     const isSeen = current !== undefined || (isHijacked && res.req.httpVersionMajor < 2)
-    if (!isSeen && hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
+    if (isSeen) return
+    const isEvents = String(res.getHeader('content-type')).startsWith('text/event-stream')
+    const head = { status: res.statusCode, headers: linesOf(reply.getHeaders()) }
+    if (isEvents) save({ kind: 'part', ...head, why: 'stream' }).catch(() => {})
+    else if (hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
   })
 
   /** The answer begins: its head is fixed. */
