@@ -320,17 +320,6 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     expect(work).not.toHaveBeenCalled()
   })
 
-  test('a long run keeps its key by renewing the lease', async () => {
-    const call = { ...someCall(), lease: '700ms' as const }
-    const first = another().run(call, async (x) => {
-      await sleep(1_600)
-      return x.signal.aborted
-    })
-    await sleep(1_100)
-    expect(await another().run({ ...call, wait: 0 }, async () => true)).toMatchObject({ code: 'KEY_IN_USE' })
-    expect(await first).toMatchObject({ ok: true, attempt: 1, stored: true, value: false })
-  })
-
   test('a call has a limit of its own for its answer', async () => {
     const idempotency = another({ maxStoredBytes: 10 })
     const call = { ...someCall(), maxStoredBytes: 100 }

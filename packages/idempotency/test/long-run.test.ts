@@ -1,0 +1,24 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { createIdempotency, type IdempotencyStore } from '@keelson/idempotency'
+import { stores } from './stores.ts'
+
+/** Much longer than a machine stands still: a run that was not renewed in time must say that it is lost. */
+const LEASE_MS = 3_000
+
+// All at once: each only waits.
+test.concurrent.each(Object.keys(stores))('a long run on %s keeps its key by renewing the lease', async (name) => {
+  await using opened = await stores[name]!()
+  const another = () => createIdempotency<IdempotencyStore>({ store: opened.store, storeTimeout: '5s' })
+  const [one, other] = [another(), another()]
+  const call = { scope: 'm1', op: 'POST /charges', key: randomUUID(), lease: LEASE_MS }
+  const first = one.run(call, async (x) => {
+    await sleep(1.6 * LEASE_MS)
+    return x.signal.aborted
+  })
+  await sleep(1.2 * LEASE_MS)
+  expect(await other.run({ ...call, wait: 0 }, async () => true)).toMatchObject({ code: 'KEY_IN_USE' })
+  expect(await first).toMatchObject({ ok: true, attempt: 1, stored: true, value: false })
+  await Promise.all([one.close(), other.close()])
+})
