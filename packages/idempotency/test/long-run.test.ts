@@ -1,16 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createIdempotency, type IdempotencyStore } from '@keelson/idempotency'
-import { stores } from './stores.ts'
+import { stores, type OpenStore } from './stores.ts'
 
 /** Much longer than a machine stands still: a run that was not renewed in time must say that it is lost. */
 const LEASE_MS = 3_000
 
+// One after the other, and before any lease begins: opening an embedded database keeps this process busy for seconds.
+const opened = new Map<string, OpenStore>()
+beforeAll(async () => {
+  for (const [name, open] of Object.entries(stores)) opened.set(name, await open())
+})
+afterAll(async () => {
+  for (const one of opened.values()) await one[Symbol.asyncDispose]()
+})
+
 // All at once: each only waits.
 test.concurrent.each(Object.keys(stores))('a long run on %s keeps its key by renewing the lease', async (name) => {
-  await using opened = await stores[name]!()
-  const another = () => createIdempotency<IdempotencyStore>({ store: opened.store, storeTimeout: '5s' })
+  const { store } = opened.get(name)!
+  const another = () => createIdempotency<IdempotencyStore>({ store, storeTimeout: '5s' })
   const [one, other] = [another(), another()]
   const call = { scope: 'm1', op: 'POST /charges', key: randomUUID(), lease: LEASE_MS }
   const first = one.run(call, async (x) => {
