@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { counters, createHttp, ok, watchDatabase, type Http } from '@keelson/http'
@@ -56,6 +57,16 @@ describe.each(databases)('watchDatabase on $name', ({ open }) => {
     expect(counters()).toBeUndefined()
   })
 
+  it('counts once what is watched twice', async () => {
+    const db = watchDatabase(opened.db)
+    for (const twice of [watchDatabase(db), watchDatabase(database(db)), watchDatabase(database(watchDatabase(db)))]) {
+      const watched = database(twice)
+      expect((await cost(() => watched.query('select 1'))).queries).toBe(1)
+      const { queries } = await cost(() => watched.transaction((tx) => tx.query('select 1')))
+      expect(queries).toBe((await cost(() => database(db).transaction((tx) => tx.query('select 1')))).queries)
+    }
+  })
+
   it('watches what database() has made', async () => {
     const db = watchDatabase(database(opened.db))
     const { queries } = await cost(() => db.transaction((tx) => tx.query('select 1')))
@@ -84,6 +95,16 @@ describe.each(databases)('watchDatabase on $name', ({ open }) => {
     expect(counted).toMatchObject({ queryMs: expect.any(Number) as number, calls: 0 })
     expect((counted as { queries: number }).queries).toBeGreaterThanOrEqual(2)
   })
+})
+
+it('counts tagged queries of PGlite, and of its transactions', async () => {
+  const db = watchDatabase(new PGlite())
+  const { queries } = await cost(async () => {
+    expect((await db.sql`select ${1}::int as one`).rows).toEqual([{ one: 1 }])
+    await db.transaction((tx) => tx.sql`select ${2}::int as two`)
+  })
+  expect(queries).toBe(2)
+  await db.close()
 })
 
 describe('watchDatabase on a pg Pool', () => {

@@ -1,4 +1,4 @@
-import { checkOptions, opt, silentLogger, systemClock, type Clock, type Duration, type Logger } from '@keelson/kernel'
+import { checkOptions, opt, systemClock, type Clock, type Duration, type Logger } from '@keelson/kernel'
 import { optionFailure } from './error.ts'
 import type { IdempotencyStore, TransactionalStore } from './store.ts'
 
@@ -51,7 +51,7 @@ const SPEC = {
     connections: opt.integer(4),
   }),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
-  logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
+  logger: opt.logger(),
 }
 
 /** The options with their defaults; durations in ms. */

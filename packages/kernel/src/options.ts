@@ -1,6 +1,7 @@
 import { durationAllowed, parseDuration, show, type Duration } from './duration.ts'
 import type { KeelsonError } from './error.ts'
 import { KernelError } from './kernel-error.ts'
+import { silentLogger, type Logger } from './logger.ts'
 
 /** How one option is read: `parse` answers its value, or undefined when the given one is not allowed. */
 export interface Opt<T> {
@@ -173,6 +174,25 @@ function port<T>(methods: readonly (keyof T & string)[], fallback?: T): Opt<T | 
   )
 }
 
+/** Silent by default. What is logged must not change what happens: one that throws is not heard. */
+function logger(): Opt<Logger> {
+  const levels = ['debug', 'info', 'warn', 'error'] as const
+  const { allowed, parse } = port<Logger>(levels)
+  return option<Logger>(
+    allowed,
+    silentLogger,
+    (given) => parse(given) !== undefined,
+    (given: Logger) => {
+      const heard = (level: keyof Logger) => (fields: object, message: string) => {
+        try {
+          given[level](fields, message)
+        } catch {}
+      }
+      return Object.fromEntries(levels.map((level) => [level, heard(level)])) as unknown as Logger
+    },
+  )
+}
+
 /** Anything that `accepts` admits: for options with a rule of their own. */
 function custom<T>(allowed: string, accepts: (given: unknown) => boolean): Opt<T | undefined>
 function custom<T>(allowed: string, accepts: (given: unknown) => boolean, fallback: T): Opt<T>
@@ -208,7 +228,8 @@ export const opt: {
   readonly string: typeof string
   readonly fn: typeof fn
   readonly port: typeof port
+  readonly logger: typeof logger
   readonly custom: typeof custom
   readonly group: typeof group
   readonly required: typeof required
-} = { duration, integer, oneOf, boolean, string, fn, port, custom, group, required }
+} = { duration, integer, oneOf, boolean, string, fn, port, logger, custom, group, required }

@@ -4,7 +4,7 @@ import type { Duration } from './duration.ts'
 import { isKeelsonError } from './error.ts'
 import { KernelError } from './kernel-error.ts'
 import { storeCalls, storeOpen, type StoreOutcome } from './kernel-metrics.ts'
-import { silentLogger, type Logger } from './logger.ts'
+import { type Logger } from './logger.ts'
 import { checkOptions, opt } from './options.ts'
 import { isStoreFailure as defaultStoreFailure } from './store-failure.ts'
 import { traced } from './traced.ts'
@@ -74,7 +74,7 @@ const SPEC = {
   maxPending: opt.integer(1000, { min: 1 }),
   isStoreFailure: opt.fn<(error: unknown) => boolean>(defaultStoreFailure),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
-  logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
+  logger: opt.logger(),
 }
 
 /** The least `retryAfter` of a refusal, so that callers do not spin. */

@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { checkOptions, KeelsonError, KernelError, opt, systemClock, type Clock, type OptionSpec } from '../src/index.ts'
+import {
+  checkOptions,
+  KeelsonError,
+  KernelError,
+  opt,
+  silentLogger,
+  systemClock,
+  type Clock,
+  type OptionSpec,
+} from '../src/index.ts'
 
 const SPEC = {
   lease: opt.duration('15s', { min: '100ms', max: '1h' }),
@@ -13,6 +22,7 @@ const SPEC = {
   onLost: opt.fn<() => void>(),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   even: opt.custom('an even number', (given) => typeof given === 'number' && given % 2 === 0, 4),
+  logger: opt.logger(),
   waiters: opt.group({ perKey: opt.integer(100), total: opt.integer(5_000, { min: 1 }) }),
 }
 
@@ -38,6 +48,7 @@ test('defaults fill in what is missing, durations as ms', () => {
     onLost: undefined,
     clock: systemClock,
     even: 4,
+    logger: silentLogger,
     waiters: { perKey: 100, total: 5_000 },
   }
   expect(checkOptions('createX', {}, SPEC)).toEqual(defaults)
@@ -104,12 +115,12 @@ describe('every message names owner, option, what is allowed and what came', () 
     [
       'a foreign name',
       { port: 1 },
-      'unknown option "port"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, waiters',
+      'unknown option "port"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, logger, waiters',
     ],
     [
       'a name of Object.prototype',
       { constructor: 1 },
-      'unknown option "constructor"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, waiters',
+      'unknown option "constructor"; allowed are lease, timeout, retries, mode, strict, schema, label, onLost, clock, even, logger, waiters',
     ],
     ['text for options', 'x', `options must be an object (got 'x')`],
     ['null for options', null, 'options must be an object (got null)'],
@@ -149,5 +160,26 @@ test('whatever is given: a full set of options, or OPTION_INVALID on one line', 
         expect((error as Error).message).toMatch(/^createX: [^\n]+$/)
       }
     }),
+  )
+})
+
+test('a logger that throws is a silent one; it is called as a method of its own', () => {
+  const lines: unknown[] = []
+  const given = {
+    debug(fields: object, message: string) {
+      lines.push([this === given, fields, message])
+    },
+    info() {},
+    warn() {},
+    error() {
+      throw new Error('the disk is full')
+    },
+  }
+  const { logger } = checkOptions('createX', { logger: given }, SPEC)
+  logger.debug({ a: 1 }, 'one')
+  expect(() => logger.error({}, 'two')).not.toThrow()
+  expect(lines).toEqual([[true, { a: 1 }, 'one']])
+  expect(failure({ logger: { info() {} } })).toMatch(
+    /"logger" must be an object with debug\(\), info\(\), warn\(\), error\(\)/,
   )
 })

@@ -8,6 +8,9 @@ type Call = (...args: any[]) => unknown
 /** Hears of a query when it is asked; what it answers is called once, when the query has its answer. */
 export type QueryWatcher = () => (() => void) | undefined
 
+/** Who hears of a database: watched twice by one, its queries would be told twice. */
+const watchers = new WeakMap<object, QueryWatcher>()
+
 /**
  * The same database, which tells of what it is asked: by `query`, and on the clients and transactions that it hands out.
  * Statements that travel together are one. Texts and values are not told.
@@ -23,19 +26,23 @@ export function watchQueries<D extends DatabaseLike>(db: D, begun: QueryWatcher)
       const driver = db[DRIVER] as { readonly pool?: DatabaseLike; readonly db?: DatabaseLike }
       return database(watched((driver.pool ?? driver.db)!))
     }
-    return over(db, {
+    if (watchers.get(db) === begun) return db
+    const made = over(db, {
       query: telling,
       exec: telling,
+      sql: telling,
       connect: handingOut,
       transaction:
         (transaction) =>
         (work: (tx: Tx) => unknown, ...rest) =>
           transaction((tx: Tx) => work(watchedTx(tx)), ...rest),
     })
+    watchers.set(made, begun)
+    return made
   }
 
   function watchedTx<T extends object>(tx: T): T {
-    const made = transactions.get(tx) ?? over(tx, { query: telling, exec: telling })
+    const made = transactions.get(tx) ?? over(tx, { query: telling, exec: telling, sql: telling })
     transactions.set(tx, made)
     return made as T
   }

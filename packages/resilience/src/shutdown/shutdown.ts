@@ -1,8 +1,9 @@
 import { constants } from 'node:os'
-import { checkOptions, opt, silentLogger, systemClock, type Clock, type Duration, type Logger } from '@keelson/kernel'
+import { checkOptions, opt, systemClock, type Clock, type Duration, type Logger } from '@keelson/kernel'
 import { optionFailure } from '../error.ts'
 import { checkName } from '../part-name.ts'
 import { checkPart, type Part } from './part.ts'
+import { tolerantSignal } from './tolerant-signal.ts'
 import { within } from './within.ts'
 
 /** What `createShutdown` takes; durations as ms or '5s'. */
@@ -43,7 +44,7 @@ export interface Shutdown {
   add(name: string, part: Part): () => void
   /** From now on the signals count. The second one ends the process at once, with code 1. */
   start(): void
-  /** Aborts when a shutdown begins: for loops that take new work. */
+  /** Aborts when a shutdown begins: for loops that take new work. What a listener throws is logged. */
   readonly signal: AbortSignal
   /**
    * Readiness off, `preStop`, all `drain` at once, each `close` in turn, `exit`. Never rejects: a part that throws or
@@ -67,7 +68,7 @@ const SPEC = {
   ),
   exit: opt.fn<(code: number) => void>((code) => process.exit(code)),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
-  logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
+  logger: opt.logger(),
 }
 
 /**
@@ -76,7 +77,7 @@ const SPEC = {
  */
 export function createShutdown(options: ShutdownOptions = {}): Shutdown {
   const o = checkOptions('createShutdown', options, SPEC, optionFailure)
-  const { clock } = o
+  const { clock, logger } = o
   const parts = new Map<string, Part>()
   const stuck = new Set<string>()
   const begun = new AbortController()
@@ -94,7 +95,7 @@ export function createShutdown(options: ShutdownOptions = {}): Shutdown {
     } catch (err) {
       if (cut.signal.aborted) return
       stuck.add(name)
-      log('error', { err, part: name, step }, 'a part did not end as it should')
+      logger.error({ err, part: name, step }, 'a part did not end as it should')
     }
   }
 
@@ -110,11 +111,11 @@ export function createShutdown(options: ShutdownOptions = {}): Shutdown {
 
   async function end(reason: string): Promise<ShutdownResult> {
     const sinceMs = clock.monotonic()
-    log('info', { reason, parts: [...parts.keys()] }, 'shutting down')
+    logger.info({ reason, parts: [...parts.keys()] }, 'shutting down')
     try {
       o.health?.drain(reason)
     } catch (err) {
-      log('error', { err }, 'readiness could not be taken off')
+      logger.error({ err }, 'readiness could not be taken off')
     }
     begun.abort(new DOMException(`shutting down: ${reason}`, 'AbortError'))
 
@@ -128,17 +129,10 @@ export function createShutdown(options: ShutdownOptions = {}): Shutdown {
       stuck: [...new Set([...stuck, ...parts.keys()])],
       ms: clock.monotonic() - sinceMs,
     }
-    if (cut.signal.aborted) log('error', { err: cut.signal.reason as Error }, 'the shutdown was cut short')
-    log('info', { reason, ...result }, 'shut down')
+    if (cut.signal.aborted) logger.error({ err: cut.signal.reason as Error }, 'the shutdown was cut short')
+    logger.info({ reason, ...result }, 'shut down')
     o.exit(result.code)
     return result
-  }
-
-  /** What the log does must not keep a process alive. */
-  function log(level: 'info' | 'error', fields: object, message: string): void {
-    try {
-      o.logger[level](fields, message)
-    } catch {}
   }
 
   function shutdown(reason: string): Promise<ShutdownResult> {
@@ -169,7 +163,7 @@ export function createShutdown(options: ShutdownOptions = {}): Shutdown {
       }
       for (const signal of new Set(o.signals)) process.on(signal, onSignal)
     },
-    signal: begun.signal,
+    signal: tolerantSignal(begun.signal, (err) => logger.error({ err }, 'a listener of the signal failed')),
     shutdown,
   }
 }

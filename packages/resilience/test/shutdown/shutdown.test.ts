@@ -205,6 +205,34 @@ test('close() gets no argument, and both are called on the part', async () => {
   ])
 })
 
+test('what a listener of the signal throws is logged, now or later, and the shutdown goes on', async () => {
+  const { logger, lines } = recorded()
+  const { clock, shutdown, part, seen, note } = scene({ logger })
+  const removed = (): void => note('removed')
+  shutdown.signal.addEventListener('abort', removed)
+  shutdown.signal.removeEventListener('abort', removed)
+  shutdown.signal.addEventListener('abort', () => {
+    throw new Error('now')
+  })
+  shutdown.signal.addEventListener('abort', async () => Promise.reject(new Error('later')), { once: true })
+  shutdown.signal.addEventListener('abort', {
+    handleEvent() {
+      throw new Error('of an object')
+    },
+  })
+  shutdown.signal.addEventListener('abort', function (this: AbortSignal) {
+    note(`heard: ${this === shutdown.signal}`)
+  })
+  shutdown.add('db', part('db', {}))
+  const ended = shutdown.shutdown('test')
+  await clock.advance('1m')
+  expect(await ended).toMatchObject({ code: 0, stuck: [] })
+  expect(seen).toEqual(['0 heard: true', '0 close db begins', '0 close db ends', '0 exit 0'])
+  const told = lines.filter(({ level }) => level === 'error') as unknown as { err: Error; message: string }[]
+  expect(told.map(({ err }) => err.message)).toEqual(['now', 'of an object', 'later'])
+  expect(new Set(told.map(({ message }) => message))).toEqual(new Set(['a listener of the signal failed']))
+})
+
 test('neither a log nor a health that throws keeps the process', async () => {
   const fail = (): never => {
     throw new Error('no')
