@@ -457,6 +457,28 @@ describe.each(subjects)('an idempotent handler on $framework and $store', ({ exp
     expect([again.body.toString(), handler.runs]).toEqual(['done', 2])
   })
 
+  it.each<[string, number | string, 'GET' | 'HEAD' | 'POST', number, boolean]>([
+    ['shorter than it said', 10, 'POST', 200, false],
+    ['longer than it said', 2, 'POST', 200, false],
+    ['empty, though it said otherwise', 10, 'POST', 200, false],
+    ['as long as it said', 4, 'POST', 200, true],
+    ['to HEAD, of no body', 10, 'HEAD', 200, true],
+    ['304 to a longer one', 10, 'GET', 304, true],
+  ])('%s: what a broken answer leaves is a free key', async (what, length, method, status, isKept) => {
+    const handler = counted((req, res) => {
+      res.writeHead(status, { 'Content-Length': length })
+      if (!what.startsWith('empty')) res.write('half')
+      // The connection is of no use any more; Node keeps it.
+      req.socket.destroy()
+      res.end()
+    })
+    const port = await start(handler)
+    const key = newKey()
+    await post(port, key, {}, { method }).catch(() => undefined)
+    await post(port, key, {}, { method }).catch(() => undefined)
+    expect(handler.runs).toBe(isKept ? 1 : 2)
+  })
+
   it('that has lost its lease sends the winner’s answer, as long as nothing has left', async () => {
     const entered = Promise.withResolvers<void>()
     const go = Promise.withResolvers<void>()

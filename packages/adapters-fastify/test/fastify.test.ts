@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect, type AddressInfo } from 'node:net'
-import { Transform } from 'node:stream'
+import { Readable, Transform } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { keelson, transaction, type KeelsonOptions } from '@keelson/fastify'
 import { created, createHttp, problem, type FetchHandler, type HttpOptions, type RoutePolicy } from '@keelson/http'
@@ -602,6 +602,38 @@ it('answers what is injected, with a key and without a payload', async () => {
     expect([first.statusCode, again.statusCode, again.body]).toEqual([200, 200, first.body])
     expect(again.headers['idempotent-replayed']).toBe('true')
   }
+})
+
+it.each<[string, number, boolean, (reply: FastifyReply) => unknown]>([
+  ['text of another length than it said, which Fastify sets right', 10, true, (reply) => reply.send('half')],
+  ['bytes of another length than they said', 10, true, (reply) => reply.send(Buffer.from('half'))],
+  ['a stream that is shorter than it said', 10, false, (reply) => reply.send(Readable.from(['half']))],
+  ['a stream as long as it said', 4, true, (reply) => reply.send(Readable.from(['half']))],
+  [
+    'a hijacked answer that is shorter than it said',
+    10,
+    false,
+    (reply) => {
+      reply.hijack().raw.writeHead(200, { 'Content-Length': 10 }).end('half')
+    },
+  ],
+])('a repeat of %s', async (_, length, isKept, answer) => {
+  let runs = 0
+  const port = await start((app) => {
+    app.post('/orders', { config: keyed }, (request, reply) => {
+      runs++
+      // What is too short leaves its connection open.
+      reply.raw.once('finish', () => request.socket.end())
+      answer(reply.header('Content-Length', length))
+    })
+  })
+  await post(port, 'k', {})
+  const again = await post(port, 'k', {})
+  expect([again.body.toString(), again.header('idempotent-replayed'), runs]).toEqual([
+    'half',
+    isKept ? 'true' : undefined,
+    isKept ? 1 : 2,
+  ])
 })
 
 it('events that are written past the framework spend their key: they do not run again', async () => {

@@ -3,15 +3,22 @@ import { builtin } from './builtin.ts'
 /** True for addresses of a list. */
 export type AddressTest = (address: string) => boolean
 
-/** A list of addresses and CIDR ranges, v4 and v6; a v4 address in v6 form (RFC 4291, section 2.5.5.2) is the v4 one. */
+/**
+ * A list of addresses and CIDR ranges, v4 and v6; a v4 address in v6 form (RFC 4291, section 2.5.5.2) is the v4 one.
+ * Throws for a range that is none.
+ */
 export function addressTest(ranges: readonly string[]): AddressTest {
   if (ranges.length === 0) return () => false
   const { BlockList } = builtin.net
   // One for each: a single one finds v4 addresses in '::/0'.
   const lists = { ipv4: new BlockList(), ipv6: new BlockList() }
   for (const range of ranges) {
-    const { address, prefix, family } = readRange(range)!
-    lists[family].addSubnet(address, prefix, family)
+    const [, given = '', length] = RANGE.exec(range) ?? []
+    const address = plainAddress(given)!
+    const family = familyOf(address)
+    if (length === undefined) lists[family].addAddress(address, family)
+    // Of a v4 range in v6 form the first 96 bits are the form.
+    else lists[family].addSubnet(address, Number(length) - (address === given ? 0 : 96), family)
   }
   return (given) => {
     const address = plainAddress(given)
@@ -21,9 +28,15 @@ export function addressTest(ranges: readonly string[]): AddressTest {
   }
 }
 
+const RANGE = /^([^/%]+)(?:\/(0|[1-9]\d*))?$/
+
 /** True for an array of addresses and CIDR ranges. */
 export function isAddressList(given: unknown): given is readonly string[] {
-  return Array.isArray(given) && given.every((range) => typeof range === 'string' && readRange(range) !== undefined)
+  try {
+    return Array.isArray(given) && addressTest(given) !== undefined
+  } catch {
+    return false
+  }
 }
 
 /**
@@ -46,32 +59,21 @@ export function clientAddress(
   return { address, isMalformed: false }
 }
 
-const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
-
 /** In the shorter form and without a zone; undefined for what is no address. */
 function plainAddress(text: string): string | undefined {
   const address = text.replace(/%.*$/, '')
-  const [, v4] = MAPPED.exec(address) ?? []
-  if (v4 !== undefined && builtin.net.isIP(v4) === 4) return v4
-  return builtin.net.isIP(address) === 0 ? undefined : address
+  const { isIP } = builtin.net
+  if (isIP(address) !== 6) return isIP(address) === 4 ? address : undefined
+  // As the host of a URL every spelling is the same one.
+  const [, high, low] = /^\[::ffff:(\w+):(\w+)\]$/.exec(new URL(`http://[${address}]`).hostname) ?? []
+  if (high === undefined || low === undefined) return address
+  return [high, low].flatMap((hex) => [parseInt(hex, 16) >> 8, parseInt(hex, 16) & 255]).join('.')
 }
 
 /** Some proxies add it: '192.0.2.1:4711', '[2001:db8::1]:4711'. */
 function withoutPort(hop: string): string {
-  const [, v6, v4] = /^(?:\[(.*)\]|([\d.]+))(?::\d+)?$/.exec(hop) ?? []
-  return v6 ?? v4 ?? hop
-}
-
-function readRange(range: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
-  const [given = '', length, more] = range.split('/')
-  const address = given.includes('%') ? undefined : plainAddress(given)
-  if (address === undefined || more !== undefined) return undefined
-  const family = familyOf(address)
-  const bits = family === 'ipv4' ? 32 : 128
-  if (length === undefined) return { address, prefix: bits, family }
-  // Of a v4 range in v6 form the first 96 bits are the form.
-  const prefix = /^\d{1,3}$/.test(length) ? Number(length) - (address === given ? 0 : 96) : -1
-  return prefix >= 0 && prefix <= bits ? { address, prefix, family } : undefined
+  const [, v6, v4, port] = /^(?:\[(.*)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(hop) ?? []
+  return Number(port) > 65_535 ? '' : (v6 ?? v4 ?? hop)
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {

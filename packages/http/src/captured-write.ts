@@ -78,7 +78,7 @@ export async function capturedWrite(
   }
 
   function settle(captured: Captured, execution: Execution): void {
-    const decision = decideAnswer(captured, parts)
+    const decision = decideAnswer(captured, { ...parts, isHead: x.method === 'HEAD' })
     switch (decision.kind) {
       case 'keep':
         return kept.resolve(decision.response)

@@ -1,5 +1,6 @@
 import { endOf, type StoredResponse } from '@keelson/kernel'
 import type { Captured, Headers } from './exchange.ts'
+import { headerValues } from './header-values.ts'
 import { storedHeaders } from './stored-headers.ts'
 
 /** What becomes of the key that a handler answered under. */
@@ -13,7 +14,7 @@ export type Decision =
 /** 5xx and refusals that may pass are no answer to keep, whatever their body is. */
 export function decideAnswer(
   captured: Captured,
-  o: { readonly keepsServerErrors: boolean; readonly correlationHeader: string },
+  o: { readonly keepsServerErrors: boolean; readonly correlationHeader: string; readonly isHead: boolean },
 ): Decision {
   if (captured.kind === 'abandoned') {
     return { kind: 'release', why: 'the answer was broken off', hasBegun: captured.hasBegun ?? true }
@@ -25,6 +26,9 @@ export function decideAnswer(
   }
   if (captured.kind === 'part') return { kind: 'spend', why: captured.why }
   if (status < 200) return { kind: 'release', why: `answered ${status}`, hasBegun: true }
+  if (!isWhole(captured.response, o.isHead)) {
+    return { kind: 'release', why: 'the answer is not as long as it says', hasBegun: true }
+  }
   if (isCoded(headers)) return { kind: 'spend', why: 'content-encoding' }
   return {
     kind: 'keep',
@@ -32,9 +36,13 @@ export function decideAnswer(
   }
 }
 
+/** RFC 9110, section 8.6: without content, a length is that of another answer. */
+function isWhole({ status, headers, body }: StoredResponse, isHead: boolean): boolean {
+  if (isHead || status === 304) return true
+  return headerValues(headers, 'content-length').every((length) => Number(length) === body.length)
+}
+
 /** RFC 9110, section 8.4: what is stored is the body before any coding. */
 function isCoded(headers: Headers): boolean {
-  return headers.some(
-    ([name, value]) => name.toLowerCase() === 'content-encoding' && value.trim().toLowerCase() !== 'identity',
-  )
+  return headerValues(headers, 'content-encoding').some((coding) => coding.trim().toLowerCase() !== 'identity')
 }

@@ -1,6 +1,7 @@
 import type { StoredResponse } from '@keelson/kernel'
 import { addressTest, clientAddress } from './addresses.ts'
 import type { Exchange } from './exchange.ts'
+import { headerValues } from './header-values.ts'
 import type { CheckedPolicy } from './policy.ts'
 import { HttpProblem } from './problem.ts'
 import type { RequestState } from './request-state.ts'
@@ -34,7 +35,7 @@ export function earlyRules(
     for (const [name, value] of headers) x.setHeader(name, value)
     if (links.length === 0) return
     x.onHead((_, lines) => {
-      const others = lines.filter(([name]) => name.toLowerCase() === 'link').map(([, value]) => value)
+      const others = headerValues(lines, 'link')
       x.setHeader('Link', [...others, ...links.filter((link) => !others.includes(link))])
     })
   }

@@ -15,14 +15,9 @@ export function parseIdempotencyKey(lines: readonly string[]): string {
   const [line, second] = lines
   if (line === undefined) throw keyMissing()
   if (second !== undefined) throw keyMalformed('it was sent in more than one line')
-  const text = line.trimStart().startsWith('"') ? readStringItem(line) : readBare(line)
+  const text = BARE.test(line) ? line : readStringItem(line)
   if (text === undefined) throw keyMalformed('it must be an RFC 9651 String, or visible ASCII without comma and quote')
-  if (text === '' || text.length > MAX_CHARACTERS) throw keyMalformed(`it must have 1 to ${MAX_CHARACTERS} characters`)
-  return text
-}
-
-function readBare(line: string): string | undefined {
-  return BARE.test(line) ? line : undefined
+  return checkOwnKey(text)
 }
 
 /**

@@ -2,15 +2,12 @@ import type { Idempotency, TransactionalIdempotency } from '@keelson/idempotency
 import {
   checkOptions,
   opt,
-  silentLogger,
   systemClock,
   type Clock,
   type Duration,
   type Logger,
   type Opt,
-  type OptionSpec,
   type Principal,
-  type Resolved,
 } from '@keelson/kernel'
 import { database, type DatabaseLike, type KnownDatabase } from '@keelson/kernel/postgres'
 import { addressTest, isAddressList, type AddressTest } from './addresses.ts'
@@ -44,7 +41,7 @@ export interface HttpOptions {
    */
   readonly trustProxy?: readonly string[]
   /**
-   * How long a request may take; see `context.remaining()`. `default`: of each request; none. `max` (60 s) bounds what
+   * How long a request may take; see `context.remaining()`. `default`: of each request; none, at most `max`. `max` (60 s) bounds what
    * a caller asks for with `x-request-timeout-ms`.
    */
   readonly deadline?: { readonly default?: Duration; readonly max?: Duration }
@@ -81,49 +78,34 @@ export const HEADER_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Members that are checked by themselves. */
 export const OBJECT: Opt<object | undefined> = opt.custom<object>('an object', isObject)
 
-/** Addresses and CIDR ranges. */
-export const addressList: Opt<readonly string[] | undefined> = opt.custom(
-  'an array of addresses and CIDR ranges, v4 or v6',
-  isAddressList,
-)
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
 const SPEC = {
   db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
   idempotency: opt.port<IdempotencyLike>(['run']),
-  logger: opt.port<Logger>(['debug', 'info', 'warn', 'error'], silentLogger),
+  logger: opt.logger(),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   scope: opt.fn<(x: Exchange) => unknown>(),
   principal: opt.fn<(x: Exchange) => unknown>(),
-  correlation: OBJECT,
-  trustProxy: addressList,
-  deadline: OBJECT,
-  requestLog: opt.custom<object | false>('false or an object', (given) => given === false || isObject(given)),
-  problems: OBJECT,
+  correlation: opt.group({
+    header: opt.string('x-correlation-id', { match: HEADER_NAME }),
+    accept: opt.custom('a RegExp from ^ to $ without the flags g, m and y', isAnchored, /^[\w.:-]{8,128}$/),
+  }),
+  trustProxy: opt.custom<readonly string[]>('an array of addresses and CIDR ranges, v4 or v6', isAddressList, []),
+  deadline: opt.group({
+    default: opt.duration(undefined, { min: 1, max: '24h' }),
+    max: opt.duration('60s', { min: 1, max: '24h' }),
+  }),
+  requestLog: orFalse(opt.group({ start: opt.oneOf(LEVELS, 'debug'), end: opt.oneOf(LEVELS, 'info') })),
+  problems: opt.group({
+    typeBase: opt.string('urn:keelson:problem:'),
+    details: opt.oneOf(['development', 'never', 'always'], 'development'),
+    map: opt.fn<NonNullable<ProblemOptions['map']>>(),
+  }),
   maxRawBody: opt.integer(1_048_576, { min: 1 }),
   maxStoredBytes: opt.integer(262_144),
-  transaction: OBJECT,
+  transaction: opt.group({ retries: opt.integer(2, { max: 100 }) }),
 }
-
-const CORRELATION = {
-  header: opt.string('x-correlation-id', { match: HEADER_NAME }),
-  accept: opt.custom('a RegExp from ^ to $ without the flags g, m and y', isAnchored, /^[\w.:-]{8,128}$/),
-}
-
-const DEADLINE = {
-  default: opt.duration(undefined, { min: 1, max: '24h' }),
-  max: opt.duration('60s', { min: 1, max: '24h' }),
-}
-
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const
-const REQUEST_LOG = { start: opt.oneOf(LEVELS, 'debug'), end: opt.oneOf(LEVELS, 'info') }
-
-const PROBLEMS = {
-  typeBase: opt.string('urn:keelson:problem:'),
-  details: opt.oneOf(['development', 'never', 'always'], 'development'),
-  map: opt.fn<NonNullable<ProblemOptions['map']>>(),
-}
-
-const TRANSACTION = { retries: opt.integer(2, { max: 100 }) }
 
 /** The options with their defaults. */
 export interface CheckedOptions {
@@ -146,28 +128,28 @@ export interface CheckedOptions {
 
 /** @throws HttpError OPTION_INVALID */
 export function checkHttpOptions(options: HttpOptions, nodeEnv: string | undefined): CheckedOptions {
-  const o = check('createHttp', options, SPEC)
-  const correlation = check('createHttp: correlation', o.correlation, CORRELATION)
-  const { typeBase, details, map } = check('createHttp: problems', o.problems, PROBLEMS)
-  const { trustProxy, requestLog, ...rest } = o
+  const o = checkOptions('createHttp', options, SPEC, optionFailure)
+  const { trustProxy, correlation, problems, transaction, ...rest } = o
+  const { default: ms = 0, max } = o.deadline
+  if (ms > max) throw optionFailure(`createHttp: "deadline.default" must be at most "max" (got ${ms} and ${max} ms)`)
   return {
     ...rest,
-    isTrustedProxy: addressTest(trustProxy ?? []),
-    deadline: check('createHttp: deadline', o.deadline, DEADLINE),
-    requestLog: requestLog === false ? undefined : check('createHttp: requestLog', requestLog, REQUEST_LOG),
+    isTrustedProxy: addressTest(trustProxy),
     db: o.db === undefined ? undefined : knownDatabase(o.db),
     correlation: { ...correlation, header: correlation.header.toLowerCase() },
     problems: {
-      typeBase,
-      details: details === 'always' || (details === 'development' && nodeEnv === 'development'),
-      map,
+      ...problems,
+      details: problems.details === 'always' || (problems.details === 'development' && nodeEnv === 'development'),
     },
-    retries: check('createHttp: transaction', o.transaction, TRANSACTION).retries,
+    retries: transaction.retries,
   }
 }
 
-function check<S extends OptionSpec>(owner: string, given: unknown, spec: S): Resolved<S> {
-  return checkOptions(owner, given, spec, optionFailure)
+/** Or none of it. */
+function orFalse<T>(group: Opt<T>): Opt<T | undefined> {
+  const parse = (given: unknown): { value: undefined } | undefined =>
+    given === false ? { value: undefined } : undefined
+  return { ...group, allowed: `false or ${group.allowed}`, parse }
 }
 
 function knownDatabase(db: DatabaseLike): KnownDatabase {

@@ -2,7 +2,8 @@ import { checkOptions, isPlainText, isScope, opt, type Duration } from '@keelson
 import { checkDeprecation, type DeprecatedRule, type Deprecation } from './deprecation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
-import { addressList, HEADER_NAME, OBJECT } from './options.ts'
+import { isAddressList } from './addresses.ts'
+import { HEADER_NAME, OBJECT } from './options.ts'
 
 /** A tenant, or how to read it from a request. */
 export type Scope = string | ((x: Exchange) => string | undefined)
@@ -80,7 +81,10 @@ export interface CheckedIdempotentRule {
 const POLICY = {
   idempotent: OBJECT,
   transactional: opt.boolean(false),
-  allowIps: addressList,
+  allowIps: opt.custom<readonly string[]>(
+    'an array of addresses and CIDR ranges, v4 or v6, at least one',
+    (given) => isAddressList(given) && given.length > 0,
+  ),
   deadline: opt.duration(undefined, { min: 1, max: '24h' }),
   deprecated: OBJECT,
 }

@@ -2,11 +2,27 @@ import type { IdempotencyErrorCode } from '@keelson/idempotency'
 import type { KernelErrorCode } from '@keelson/kernel'
 import type { HttpErrorCode } from './error.ts'
 
-/**
- * The status of each code; a new code does not compile until it has one. What is the caller's mistake in a call of
- * ours (INPUT_INVALID and its kin) is the handler's bug, not the client's: 500.
- */
-export const STATUS: Record<KernelErrorCode | IdempotencyErrorCode | HttpErrorCode, number> = {
+/** What is the caller's mistake in a call of ours is the handler's bug, not the client's: 500. */
+type Mistake =
+  | 'OPTION_INVALID'
+  | 'INPUT_INVALID'
+  | 'SCOPE_INVALID'
+  | 'RAW_BODY_UNAVAILABLE'
+  | 'CAPTURE_TWICE'
+  | 'KEY_INVALID'
+  | 'OP_INVALID'
+  | 'INPUT_NOT_HASHABLE'
+  | 'FINGERPRINT_INVALID'
+  | 'REPLY_INVALID'
+  | 'STORE_NOT_TRANSACTIONAL'
+  | 'EFFECT_NOT_TRANSACTIONAL'
+  | 'EFFECT_INVALID'
+  | 'ANSWER_CORRUPT'
+  | 'TX_ENDED'
+  | 'MIGRATION_CHANGED'
+
+/** The status of each code that is no mistake; a new code does not compile until it is here or there. */
+export const STATUS: Record<Exclude<KernelErrorCode | IdempotencyErrorCode | HttpErrorCode, Mistake>, number> = {
   KEY_IN_USE: 409,
   OUTCOME_UNKNOWN: 409,
   ANSWER_NOT_RETAINED: 409,
@@ -16,26 +32,9 @@ export const STATUS: Record<KernelErrorCode | IdempotencyErrorCode | HttpErrorCo
   TOO_MANY_WAITERS: 503,
   COMMIT_UNKNOWN: 503,
   CLOSED: 503,
-
-  OPTION_INVALID: 500,
-  INPUT_INVALID: 500,
-  SCOPE_INVALID: 500,
-  RAW_BODY_UNAVAILABLE: 500,
-  CAPTURE_TWICE: 500,
-  KEY_INVALID: 500,
-  OP_INVALID: 500,
-  INPUT_NOT_HASHABLE: 500,
-  FINGERPRINT_INVALID: 500,
-  REPLY_INVALID: 500,
-  STORE_NOT_TRANSACTIONAL: 500,
-  EFFECT_NOT_TRANSACTIONAL: 500,
-  EFFECT_INVALID: 500,
-  ANSWER_CORRUPT: 500,
-  TX_ENDED: 500,
-  MIGRATION_CHANGED: 500,
 }
 
-/** The status of a KeelsonError's code; 500 for one that this version does not know. */
+/** The status of a KeelsonError's code; 500 for a mistake, and for one that this version does not know. */
 export function statusOfCode(code: string): number {
   return Object.hasOwn(STATUS, code) ? STATUS[code as keyof typeof STATUS] : 500
 }

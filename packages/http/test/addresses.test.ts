@@ -26,6 +26,13 @@ describe('allowIps', () => {
     ['192.0.3.0', '192.0.2.0/24', false],
     ['203.0.113.7', '0.0.0.0/0', true],
     ['::ffff:192.0.2.1', '192.0.2.1', true],
+    ['::ffff:c000:201', '192.0.2.1', true],
+    ['::FFFF:C000:0201', '192.0.2.0/24', true],
+    ['0:0:0:0:0:ffff:c000:201', '192.0.2.1', true],
+    ['::ffff:c000:201', '::/0', false],
+    ['::ffff:0:c000:201', '192.0.2.1', false],
+    ['192.0.2.1', '::ffff:c000:200/120', true],
+    ['192.0.3.1', '::ffff:c000:200/120', false],
     ['192.0.2.1', '::ffff:192.0.2.0/120', true],
     ['192.0.3.1', '::ffff:192.0.2.0/120', false],
     ['2001:db8::1', '2001:db8::/32', true],
@@ -37,10 +44,6 @@ describe('allowIps', () => {
     ['a unix socket', '0.0.0.0/0', false],
   ])('%s in %s: %s', async (remoteAddress, range, passes) => {
     expect(await asked([range], { remoteAddress })).toBe(passes ? undefined : 403)
-  })
-
-  it('lets nobody pass with an empty list', async () => {
-    expect(await asked([])).toBe(403)
   })
 })
 
@@ -56,6 +59,9 @@ describe('the address of a client', () => {
     ['is that of the socket without a header', '10.0.0.1', undefined, TRUSTED, '10.0.0.1'],
     ['reads ports', '::1', '[2001:db8::7]:443, 10.0.0.1:8080', TRUSTED, '2001:db8::7'],
     ['stops at what it cannot read', '10.0.0.1', '203.0.113.7, unknown, 10.0.0.2', TRUSTED, '10.0.0.2'],
+    ['is not read behind a port that is none', '10.0.0.1', '203.0.113.7:99999', TRUSTED, '10.0.0.1'],
+    ['is not read behind a port of letters', '10.0.0.1', '[2001:db8::7]:x', TRUSTED, '10.0.0.1'],
+    ['reads the last port', '10.0.0.1', '203.0.113.7:65535', TRUSTED, '203.0.113.7'],
     ['is not found in an empty header', '10.0.0.1', '', TRUSTED, '10.0.0.1'],
   ] as const)('%s', async (_, remoteAddress, forwarded, trustProxy, address) => {
     const given = { remoteAddress, forwarded: forwarded as string | undefined, trustProxy: [...trustProxy] }
@@ -89,6 +95,9 @@ describe('a range that is none is refused', () => {
     '1.2.3.4/',
     '1.2.3.4/-1',
     '1.2.3.4/8/8',
+    '1.2.3.4/08',
+    '1.2.3.4/+8',
+    '::/00',
     '::1/129',
     '::ffff:1.2.3.4/95',
     'localhost',
@@ -97,6 +106,11 @@ describe('a range that is none is refused', () => {
     const message = /must be an array of addresses and CIDR ranges/
     expect(() => createHttp({ trustProxy: [range] })).toThrow(message)
     expect(() => createHttp().compile({ allowIps: [range] })).toThrow(message)
+  })
+
+  it('no range at all too, where it would let nobody pass', () => {
+    expect(() => createHttp().compile({ allowIps: [] })).toThrow(/"allowIps" must be .*, at least one/)
+    expect(() => createHttp({ trustProxy: [] })).not.toThrow()
   })
 
   it('a single text too', () => {

@@ -114,21 +114,25 @@ describe('createHttp refuses', () => {
     [
       'a pattern without anchors',
       { correlation: { accept: /[a-z]+/ } },
-      /correlation: "accept" must be a RegExp from \^ to \$/,
+      /"correlation.accept" must be a RegExp from \^ to \$/,
     ],
-    ['a pattern with an escaped end', { correlation: { accept: /^[a-z]+\$/ } }, /"accept" must be a RegExp/],
-    ['a pattern with a memory', { correlation: { accept: /^[a-z]+$/g } }, /"accept" must be a RegExp/],
-    ['a pattern by lines', { correlation: { accept: /^[a-z]+$/m } }, /"accept" must be a RegExp/],
-    ['a pattern as text', { correlation: { accept: '^a$' } }, /"accept" must be a RegExp/],
-    ['a header’s name', { correlation: { header: 'x:y' } }, /correlation: "header" must be/],
+    [
+      'a pattern with an escaped end',
+      { correlation: { accept: /^[a-z]+\$/ } },
+      /"correlation.accept" must be a RegExp/,
+    ],
+    ['a pattern with a memory', { correlation: { accept: /^[a-z]+$/g } }, /"correlation.accept" must be a RegExp/],
+    ['a pattern by lines', { correlation: { accept: /^[a-z]+$/m } }, /"correlation.accept" must be a RegExp/],
+    ['a pattern as text', { correlation: { accept: '^a$' } }, /"correlation.accept" must be a RegExp/],
+    ['a header’s name', { correlation: { header: 'x:y' } }, /"correlation.header" must be/],
     [
       'problems',
       { problems: { details: 'sometimes' } },
-      /problems: "details" must be 'development' or 'never' or 'always'/,
+      /"problems.details" must be 'development' or 'never' or 'always'/,
     ],
     ['a size', { maxRawBody: 0 }, /"maxRawBody" must be an integer from 1/],
     ['another size', { maxStoredBytes: -1 }, /"maxStoredBytes" must be an integer from 0/],
-    ['retries', { transaction: { retries: -1 } }, /transaction: "retries" must be an integer/],
+    ['retries', { transaction: { retries: -1 } }, /"transaction.retries" must be an integer/],
   ])('%s', (_, options, message) => {
     const create = (): unknown => createHttp(options as HttpOptions)
     expect(create).toThrow(expect.objectContaining({ name: 'HttpError', code: 'OPTION_INVALID' }))

@@ -80,6 +80,12 @@ describe('a deadline', () => {
   })
 })
 
+it('a default deadline above the longest one is refused', () => {
+  const message = /"deadline.default" must be at most "max" \(got 90000 and 60000 ms\)/
+  expect(() => createHttp({ deadline: { default: '90s' } })).toThrow(message)
+  expect(() => createHttp({ deadline: { default: '90s', max: '90s' } })).not.toThrow()
+})
+
 describe('a retry', () => {
   it.each([
     [[['x-retry-attempt', '2']], 2],

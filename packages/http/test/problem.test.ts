@@ -12,7 +12,8 @@ const rendered = (error: unknown, problems?: HttpOptions['problems']) => {
 }
 
 describe('a problem of Keelson', () => {
-  it.each(Object.entries(STATUS))('%s has the status %d and keeps its code', (code, status) => {
+  const mistakes = ['OPTION_INVALID', 'SCOPE_INVALID', 'TX_ENDED', 'toString'].map((code) => [code, 500] as const)
+  it.each([...Object.entries(STATUS), ...mistakes])('%s has the status %d and keeps its code', (code, status) => {
     const error = new KeelsonError(code, 'what happened to db-7.internal', { retryable: false })
     error.name satisfies string
     const { response, members } = rendered(Object.assign(error, { name: 'IdempotencyError' }))

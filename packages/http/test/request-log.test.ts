@@ -18,6 +18,37 @@ function answer(http: Http, given: Given = {}, status = 200) {
   return { x, ctx }
 }
 
+describe('a logger that throws', () => {
+  const failing = () => {
+    throw new Error('the disk is full')
+  }
+  const http = createHttp({
+    logger: { debug: failing, info: failing, warn: failing, error: failing },
+    idempotency: createIdempotency({ store: memoryStore() }),
+    scope: () => 'm1',
+  })
+
+  it('changes nothing of a request, its end or its error', () => {
+    const x = exchange()
+    expect(http.begin(x).correlationId).toBeDefined()
+    expect(() => x.end(200)).not.toThrow()
+    expect(http.problem(new Error('no'), x).status).toBe(500)
+  })
+
+  it('changes nothing of a key whose answer is not kept', async () => {
+    const x = exchange({ headers: [['Idempotency-Key', 'k']] })
+    http.begin(x)
+    expect(await http.compile({ idempotent: {} }).late(x)).toBeUndefined()
+    const headers = [['Content-Encoding', 'gzip']] as const
+    expect(await x.answered({ kind: 'whole', response: { status: 200, headers, body: new Uint8Array(1) } })).toBe(
+      undefined,
+    )
+    const again = exchange({ headers: [['Idempotency-Key', 'k']] })
+    http.begin(again)
+    expect((await http.compile({ idempotent: {} }).late(again))?.status).toBe(409)
+  })
+})
+
 describe('the request log', () => {
   it('has one line when a request begins and one when it is over', async () => {
     const clock = virtualClock()
@@ -101,7 +132,7 @@ describe('the request log', () => {
     const loud = logged({ requestLog: { start: 'info', end: 'warn' } })
     answer(loud.http)
     expect(loud.lines.map(({ level }) => level)).toEqual(['info', 'warn'])
-    expect(() => createHttp({ requestLog: { end: 'loud' as 'info' } })).toThrow(/requestLog: "end" must be/)
+    expect(() => createHttp({ requestLog: { end: 'loud' as 'info' } })).toThrow(/"requestLog.end" must be/)
     expect(() => createHttp({ requestLog: true as never })).toThrow(/"requestLog" must be false or an object/)
   })
 

@@ -97,7 +97,8 @@ async function principalOf(authorize: Authorize, request: Request): Promise<Prin
   const who: unknown = await authorize(request)
   if (who === undefined || who === null) throw problem(401, 'unauthorized')
   if (isResponse(who)) return who
-  if (typeof (who as Principal).id === 'string') return who as Principal
+  const { id } = who as Partial<Principal>
+  if (typeof id === 'string' && id !== '') return who as Principal
   // `true` would say that somebody is allowed, but not who.
   throw new HttpError('INPUT_INVALID', 'authorize must answer a principal with an id, a Response or undefined')
 }

@@ -99,7 +99,8 @@ export function capturePayload(
   function whole(bytes: Uint8Array, payload: unknown): Promise<unknown> {
     const { promise, resolve } = Promise.withResolvers<unknown>()
     const restore = keepHead(reply)
-    begin(headersOf(reply, payload)).end(bytes, () => {
+    // Whatever length the handler said, the framework says the true one.
+    begin(headersOf(reply, payload).filter(([name]) => name !== 'content-length')).end(bytes, () => {
       // What a handler throws behind its own answer may have been answered meanwhile, or have changed its head.
       restore()
       if (!isHijacked) resolve(payload)

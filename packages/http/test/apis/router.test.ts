@@ -170,6 +170,7 @@ describe('authorize', () => {
     ['that answers true', () => true, 500],
     ['that answers a name', () => 'u1', 500],
     ['that answers a principal without an id', () => ({ roles: [] }), 500],
+    ['that answers a principal with an empty id', () => ({ id: '' }), 500],
     ['that answers null', () => null, 401],
     ['that answers false', () => false, 500],
   ])('one %s lets nobody in: %j', async (_, authorize, status) => {
