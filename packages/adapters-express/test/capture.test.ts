@@ -10,7 +10,8 @@ import { type Captured, type Exchange, type StoredResponse } from '@keelson/http
 import { nodeExchanges } from '@keelson/http/node'
 import { expressFrame } from '../src/frame.ts'
 import { frameworks, open, readAnswer, sendRaw, serve, type Served } from './support.ts'
-import { MAX_BYTES, zoo } from './zoo.ts'
+import { MAX_BYTES } from '../../http/test/animal.ts'
+import { zoo } from './zoo.ts'
 import { zipping } from './zipping.ts'
 
 const exchanges = nodeExchanges(expressFrame, 1_000)

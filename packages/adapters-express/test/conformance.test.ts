@@ -1,41 +1,5 @@
-import { PGlite } from '@electric-sql/pglite'
-import { afterAll, beforeAll, describe, it } from 'vitest'
-import { httpSuite, type HttpSubject } from '@keelson/http/conformance'
-import { postgresStore } from '@keelson/idempotency/postgres'
-import { register } from '@keelson/kernel/conformance'
-import { migrate } from '@keelson/kernel/postgres'
+import { conforms } from '../../http/test/conforms.ts'
 import { expressSubject } from './express-subject.ts'
-import { stores, type OpenStore } from './stores.ts'
 import { frameworks } from './support.ts'
 
-const replays = { ...httpSuite, cases: httpSuite.cases.filter(({ name }) => /given again|last byte/.test(name)) }
-
-describe.each(frameworks)('on $framework', (framework) => {
-  const db = new PGlite()
-  const store = postgresStore(db)
-  const redis = stores.find((one) => one.store === 'Redis')!
-  let opened: OpenStore
-  beforeAll(async () => {
-    await migrate(db, [store])
-    opened = redis.open()
-  })
-  afterAll(async () => {
-    await db.close()
-    await opened.close()
-  })
-  const make = (more: () => Partial<HttpSubject>) => async () => ({
-    ...expressSubject(framework),
-    ...more(),
-    async dispose() {},
-  })
-
-  register(
-    httpSuite,
-    { make: make(() => ({ database: { db, store } })), has: ['database', 'shutdown'] },
-    { describe, it },
-  )
-
-  describe('with Redis', () => {
-    register(replays, { make: make(() => ({ store: opened.store })) }, { describe, it })
-  })
-})
+for (const framework of frameworks) conforms(expressSubject(framework))

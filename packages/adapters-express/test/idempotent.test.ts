@@ -13,11 +13,12 @@ import {
   type Ref,
 } from '@keelson/idempotency'
 import { context } from '@keelson/kernel'
+import { MAX_BYTES } from '../../http/test/animal.ts'
+import { stores, type OpenStore } from '../../http/test/stores.ts'
 import { recordingLogger } from '../../http/test/support.ts'
-import { stores, type OpenStore } from './stores.ts'
 import { frameworks, open, post, readAnswer, serve, type Answer, type Served } from './support.ts'
 import { zipping } from './zipping.ts'
-import { MAX_BYTES, zoo } from './zoo.ts'
+import { zoo } from './zoo.ts'
 
 const subjects = frameworks.flatMap((framework) => stores.map((store) => ({ ...framework, ...store })))
 /** Of one request or moment; they are not replayed. */

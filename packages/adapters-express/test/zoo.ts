@@ -1,29 +1,10 @@
-import { createReadStream, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { createReadStream } from 'node:fs'
 import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RequestHandler, Response } from 'express'
+import { bytes, file, MAX_BYTES, type Animal } from '../../http/test/animal.ts'
 
-/** How much of an answer is kept in these tests. */
-export const MAX_BYTES = 65_536
-
-/** A handler of any style, and what becomes of its answer. */
-export interface Animal {
-  readonly name: string
-  readonly method?: string
-  /** 'whole' unless it is said otherwise. */
-  readonly kind?: 'part'
-  /** Of the answer, without Express's own; headers that it must have. */
-  readonly status?: number
-  readonly handler: RequestHandler
-}
-
-const pool = Buffer.from(Array.from({ length: MAX_BYTES + 1 }, (_, i) => (i * 7 + (i >> 8)) & 255))
-const bytes = (length: number): Buffer => pool.subarray(0, length)
-const file = join(mkdtempSync(join(tmpdir(), 'keelson-zoo-')), 'parcel.bin')
-writeFileSync(file, bytes(20_000))
 const written = (res: Response, chunk: string | Buffer): Promise<void> =>
   new Promise((resolve, reject) => res.write(chunk, (error) => (error ? reject(error) : resolve())))
 
@@ -32,7 +13,7 @@ const failure = (message: string, status: number): Error =>
   Object.assign(new Error(message), { status, stack: `Error: ${message}` })
 
 /** Answers of ordinary handlers. */
-export const zoo: readonly Animal[] = [
+export const zoo: readonly Animal<RequestHandler>[] = [
   { name: 'json', handler: (_req, res) => void res.status(201).json({ id: 7, name: 'Zoë' }), status: 201 },
   { name: 'send of a string', handler: (_req, res) => void res.send('<p>höhe</p>') },
   { name: 'send of a Buffer', handler: (_req, res) => void res.send(bytes(5_000)) },

@@ -7,7 +7,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Captured, StoredResponse } from '@keelson/http'
 import { capturePayload, type PayloadCapture } from '@keelson/http/node'
 import { open, readAnswer, sendRaw } from '../../http/test/wire.ts'
-import { MAX_BYTES, zoo } from './zoo.ts'
+import { MAX_BYTES } from '../../http/test/animal.ts'
+import { zoo } from './zoo.ts'
 
 type Save = (captured: Captured) => Promise<StoredResponse | undefined | void>
 

@@ -1,27 +1,8 @@
-import { createReadStream, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyReply, RouteHandlerMethod } from 'fastify'
-
-/** How much of an answer is kept in these tests. */
-export const MAX_BYTES = 65_536
-
-/** A handler of any style, and what becomes of its answer. */
-export interface Animal {
-  readonly name: string
-  readonly method?: string
-  /** 'whole' unless it is said otherwise. */
-  readonly kind?: 'part'
-  readonly status?: number
-  readonly handler: RouteHandlerMethod
-}
-
-const pool = Buffer.from(Array.from({ length: MAX_BYTES + 1 }, (_, i) => (i * 7 + (i >> 8)) & 255))
-const bytes = (length: number): Buffer => pool.subarray(0, length)
-const file = join(mkdtempSync(join(tmpdir(), 'keelson-zoo-')), 'parcel.bin')
-writeFileSync(file, bytes(20_000))
+import { bytes, file, MAX_BYTES, type Animal } from '../../http/test/animal.ts'
 
 async function* slowly(...parts: (string | Buffer)[]): AsyncGenerator<string | Buffer> {
   for (const part of parts) {
@@ -44,7 +25,7 @@ async function write(reply: FastifyReply, ...parts: string[]): Promise<void> {
 }
 
 /** Answers of ordinary handlers. */
-export const zoo: readonly Animal[] = [
+export const zoo: readonly Animal<RouteHandlerMethod>[] = [
   { name: 'an object', handler: async () => ({ id: 7, name: 'Zoë' }) },
   { name: 'a list', handler: async () => [1, 2, 3] },
   { name: 'a status of its own', handler: (_request, reply) => reply.code(201).send({ id: 7 }), status: 201 },

@@ -13,12 +13,14 @@ export interface OpenStore {
 /** Where keys are claimed in these tests. */
 export const stores: readonly { store: string; open(): OpenStore }[] = [
   { store: 'memory', open: () => ({ store: memoryStore(), async close() {} }) },
-  { store: 'Redis', open: openRedis },
+  { store: 'Redis', open: () => openRedis() },
 ]
 
-function openRedis(): OpenStore {
-  const client = new Redis(inject('redisUrl'))
-  const store = redisStore(client, { prefix: `express_${randomBytes(6).toString('hex')}` })
+/** A store in the shared Redis, or another; a lost connection is opened again at once. */
+export function openRedis(url: string = inject('redisUrl')): OpenStore {
+  const client = new Redis(url, { retryStrategy: () => 50 })
+  client.on('error', () => {})
+  const store = redisStore(client, { prefix: `http_${randomBytes(6).toString('hex')}` })
   return {
     store,
     async close() {
