@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect, type ClientHttp2Session } from 'node:http2'
+import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import Fastify from 'fastify'
@@ -7,18 +7,12 @@ import { afterEach, expect, it } from 'vitest'
 import { keelson } from '@keelson/fastify'
 import { createHttp } from '@keelson/http'
 import { createIdempotency, memoryStore } from '@keelson/idempotency'
+import { askHttp2 } from '../../http/test/ask-http2.ts'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
-
-async function ask(session: ClientHttp2Session, path: string, headers: Record<string, string> = {}, method = 'POST') {
-  const stream = session.request({ ':method': method, ':path': path, 'content-type': 'application/json', ...headers })
-  if (method === 'POST') stream.end('{"a":1}')
-  const [head] = (await once(stream, 'response')) as [Record<string, string | number>]
-  return { head, body: Buffer.concat(await stream.toArray()).toString() }
-}
 
 it('holds over HTTP/2 too: ids, keys, problems, mounts, draining', async () => {
   const app = Fastify({ http2: true })
@@ -44,19 +38,19 @@ it('holds over HTTP/2 too: ids, keys, problems, mounts, draining', async () => {
 
   for (const path of ['/orders', '/stream']) {
     const keyed = { 'idempotency-key': `key-${path}` }
-    const [first, again] = [await ask(session, path, keyed), await ask(session, path, keyed)]
+    const [first, again] = [await askHttp2(session, path, keyed), await askHttp2(session, path, keyed)]
     expect(again.head).toMatchObject({ ':status': first.head[':status'], 'idempotent-replayed': 'true' })
     expect(again.body).toBe(first.body)
     expect(first.head['x-correlation-id']).toBeDefined()
   }
   expect(runs).toBe(2)
   // A body that the framework does not read is read all the same, where its bytes count.
-  expect((await ask(session, '/report', { 'idempotency-key': 'key-1' }, 'GET')).body).toBe('report')
-  expect((await ask(session, '/none')).head).toMatchObject({
+  expect((await askHttp2(session, '/report', { 'idempotency-key': 'key-1' }, 'GET')).body).toBe('report')
+  expect((await askHttp2(session, '/none')).head).toMatchObject({
     ':status': 404,
     'content-type': 'application/problem+json',
   })
-  expect((await ask(session, '/api/a')).body).toBe(`http://127.0.0.1:${port}/a`)
+  expect((await askHttp2(session, '/api/a')).body).toBe(`http://127.0.0.1:${port}/a`)
   session.close()
   await drain(new AbortController().signal)
 })
@@ -89,7 +83,7 @@ it('a client that cancels its stream changes nothing: the handler goes on, and t
   await begun.promise
   first.close(8)
   await once(first, 'close')
-  const retry = ask(session, '/orders', keyed)
+  const retry = askHttp2(session, '/orders', keyed)
   while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
   release.resolve()
   const { head, body } = await retry

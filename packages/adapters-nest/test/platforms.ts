@@ -12,7 +12,7 @@ export const platforms = [
   { platform: 'Express', adapter: () => new ExpressAdapter() },
   { platform: 'Fastify', adapter: () => new FastifyAdapter() },
 ] as const
-export type Platform = (typeof platforms)[number]
+export type Platform = { readonly platform: 'Express' | 'Fastify'; adapter(): ExpressAdapter | FastifyAdapter }
 
 /** 'Nest 12' */
 export const nest = `Nest ${version.version.split('.')[0]}`
@@ -44,7 +44,8 @@ export async function start(
     url: `http://127.0.0.1:${port}`,
     port,
     async close() {
-      server.closeAllConnections()
+      // HTTP/2 has none.
+      ;(server as Partial<Server>).closeAllConnections?.()
       await app.close()
     },
   }

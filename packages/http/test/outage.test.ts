@@ -15,7 +15,11 @@ const subjects = [expressSubject(frameworks[0]!), fastifySubject, ...platforms.m
 /** What was acknowledged is on disk. */
 const settings = { appendonly: 'yes', appendfsync: 'always' }
 const faults = [
-  { fault: 'is frozen', hurt: (server: RedisServer) => server.freeze(), heal: (server: RedisServer) => server.thaw() },
+  {
+    fault: 'is frozen',
+    hurt: async (server: RedisServer) => server.freeze(),
+    heal: async (server: RedisServer) => server.thaw(),
+  },
   { fault: 'is killed', hurt: (server: RedisServer) => server.kill(), heal: (server: RedisServer) => server.restart() },
 ]
 
