@@ -3,9 +3,9 @@ import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import Fastify from 'fastify'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { keelson } from '@keelson/fastify'
-import { createHttp } from '@keelson/http'
+import { createHttp, responseCodec } from '@keelson/http'
 import { createIdempotency, memoryStore } from '@keelson/idempotency'
 import { askHttp2 } from '../../http/test/ask-http2.ts'
 
@@ -90,4 +90,64 @@ it('a client that cancels its stream changes nothing: the handler goes on, and t
   expect([head['idempotent-replayed'], body, runs]).toEqual(['true', '{"run":1}', 1])
   expect(lines[0]).toMatchObject({ aborted: true })
   expect(lines[0]!.bytes).toBeGreaterThanOrEqual(0)
+})
+
+describe('an answer past the framework', () => {
+  async function start(store = memoryStore()) {
+    const app = Fastify({ http2: true })
+    const runs = { refused: 0, failed: 0, hijacked: 0 }
+    const http = createHttp({ idempotency: createIdempotency({ store }), scope: () => 'm1' })
+    await app.register(keelson, { http, problems: 'all' })
+    const config = { keelson: { idempotent: {} } }
+    app.post('/refused', { config }, async () => {
+      throw Object.assign(new Error(`no tea ${++runs.refused}`), { statusCode: 418, expose: true })
+    })
+    app.post('/failed', { config }, async () => {
+      throw new Error(`boom ${++runs.failed}`)
+    })
+    app.post('/hijacked', { config }, (_request, reply) => {
+      const { raw } = reply.hijack()
+      raw.setHeader('X-Own', 'yes')
+      raw.end(`run ${++runs.hijacked}`)
+    })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+    closing.push(
+      () => session.destroy(),
+      () => app.close(),
+    )
+    return { session, runs }
+  }
+  const keyed = { 'idempotency-key': 'k' }
+
+  it('is given again over HTTP/2, if it is written at once', async () => {
+    const { session, runs } = await start()
+    for (const path of ['/refused', '/hijacked']) {
+      const first = await askHttp2(session, path, keyed)
+      const again = await askHttp2(session, path, keyed)
+      expect([first.head['idempotent-replayed'], again.head['idempotent-replayed']]).toEqual([undefined, 'true'])
+      expect([again.head[':status'], again.head['x-own']]).toEqual([first.head[':status'], first.head['x-own']])
+      if (path === '/hijacked') expect(again.body).toBe(first.body)
+    }
+    await askHttp2(session, '/failed', keyed)
+    expect((await askHttp2(session, '/failed', keyed)).head[':status']).toBe(500)
+    expect(runs).toEqual({ refused: 1, failed: 2, hijacked: 1 })
+  })
+
+  it('gives way over HTTP/2 to that of another run', async () => {
+    const store = memoryStore()
+    const winner = { status: 201, headers: [['X-Winner', 'yes']], body: Buffer.from('winner') } as const
+    const losing: typeof store = {
+      ...store,
+      async settle(ref, own, _as, retainMs) {
+        await store.settle(ref, own, { kind: 'done', bytes: responseCodec.encode(winner) }, retainMs)
+        return 'lost'
+      },
+    }
+    const { session } = await start(losing)
+    for (const path of ['/refused', '/hijacked']) {
+      const { head, body } = await askHttp2(session, path, keyed)
+      expect([head[':status'], head['x-winner'], head['x-own'], body]).toEqual([201, 'yes', undefined, 'winner'])
+    }
+  })
 })

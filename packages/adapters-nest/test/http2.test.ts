@@ -23,7 +23,7 @@ it(`${nest} on Fastify holds over HTTP/2, too: ids, keys, streams, problems, mou
       yield* ['one', 'two']
     },
   })
-  const kinds = ['json', 'stream', 'two-cookies'] as const
+  const kinds = ['json', 'stream', 'two-cookies', 'throw-4xx'] as const
   const http = createHttp({ idempotency: createIdempotency({ store: memoryStore() }), scope: () => 'm1' })
   const module = rootOf(kinds.map(route), KeelsonModule.forRoot({ http, problems: 'all' }))
   const adapter = (): FastifyAdapter => new FastifyAdapter({ http2: true } as never)

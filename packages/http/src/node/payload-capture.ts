@@ -59,11 +59,29 @@ export function capturePayload(
   reply.hijack = () => {
     reply.hijack = hijack
     isHijacked = true
-    if (current === undefined && res.req.httpVersionMajor < 2) {
-      captureNodeAnswer(res, { ...o, save }, (response, end) => send(res, response, end))
+    if (current === undefined) {
+      if (res.req.httpVersionMajor >= 2) captureEnd()
+      else captureNodeAnswer(res, { ...o, save }, (response, end) => send(res, response, end))
     }
     return hijack.call(reply)
   }
+
+  /** Over HTTP/2 what is written at once, such as a problem. */
+  function captureEnd(): void {
+    const { end } = res
+    res.end = (...args: unknown[]) => {
+      const go = (): boolean => {
+        Reflect.apply(end, res, args)
+        return true
+      }
+      res.end = end
+      const [chunk] = args
+      if (res.headersSent) go()
+      else begin(linesOf(res.getHeaders())).end(isContent(chunk) ? toBytes(chunk) : NO_BYTES, go)
+      return res
+    }
+  }
+
   // Written to `raw` past the framework: nobody has seen it, only that it has begun a stream of events. A client that has
   // left is no end: the handler goes on.
   res.once('close', () => {
@@ -78,6 +96,7 @@ export function capturePayload(
   /** The answer begins: its head is fixed. */
   function begin(headers: Headers): AnswerTap {
     const fail = (error: unknown): void => void res.destroy(error as Error)
+    const wasHijacked = isHijacked
     const tap = answerTap({
       ...o,
       save,
@@ -85,8 +104,8 @@ export function capturePayload(
       isGone: () => res.destroyed,
       fail,
       replace(response) {
-        if (isHijacked) return
-        hijack.call(reply)
+        if (isHijacked !== wasHijacked) return
+        if (!isHijacked) hijack.call(reply)
         setOnly(res, before)
         send(res, response, (body) => res.end(body)).catch(fail)
       },
