@@ -82,7 +82,7 @@ export function createHono(http: Http): KeelsonHono {
       app.all(`${prefix}/*`, async (c) => {
         const x = exchangeOf(c)
         const target = c.env.incoming.url!.slice(prefix.length) || '/'
-        await x.serve(api, target).catch((error: unknown) => x.fail(http, error))
+        await x.serve(http, api, target)
         return RESPONSE_ALREADY_SENT
       })
     },

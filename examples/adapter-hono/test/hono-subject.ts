@@ -29,9 +29,7 @@ export const honoSubject: HttpSubject = {
         continue
       }
       const early = route.policy === undefined ? [] : [k.early(route.policy)]
-      // Hono answers HEAD by the handler of GET.
-      const method = route.method === 'HEAD' ? 'GET' : route.method
-      for (const handler of [...early, authenticate, ...handlersOf(k, route)]) app.on(method, route.path, handler)
+      for (const handler of [...early, authenticate, ...handlersOf(k, route)]) app.on(route.method, route.path, handler)
     }
     // The tests of other adapters may share this process.
     const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server

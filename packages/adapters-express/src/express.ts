@@ -10,6 +10,7 @@ import {
   type Route,
   type RoutePolicy,
 } from '@keelson/http'
+import { checkRouteMethods } from '@keelson/http/adapter'
 import {
   drainServer,
   nodeExchanges,
@@ -19,8 +20,8 @@ import {
   type ServerDrain,
 } from '@keelson/http/node'
 import { context, type Duration, type Tx } from '@keelson/kernel'
-import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
-import { expressFrame } from './frame.ts'
+import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Response } from 'express'
+import { expressFrame, methodsOf } from './frame.ts'
 
 /** Keelson for one Express application. */
 export interface KeelsonExpress {
@@ -67,6 +68,16 @@ export function createExpress(http: Http): KeelsonExpress {
     return exchanges.of(req, res, req)
   }
 
+  /** The middleware of a policy. Where it stands only requests tell: at a wrong place it refuses them. */
+  function ruled(run: (x: NodeExchange, req: Request, next: NextFunction) => Promise<void>): RequestHandler {
+    const self: RequestHandler = (req, res, next) => {
+      const x = exchangeOf(req, res)
+      checkRouteMethods(x.route, methodsOf(req, self))
+      settle(next, () => run(x, req, next))
+    }
+    return self
+  }
+
   function route(policy: RoutePolicy): RequestHandler {
     const route = http.compile(policy)
     if (route.transact !== undefined) {
@@ -75,12 +86,9 @@ export function createExpress(http: Http): KeelsonExpress {
         'route: a transactional policy comes with its handler: transaction(policy, handler)',
       )
     }
-    return (req, res, next) => {
-      const x = exchangeOf(req, res)
-      settle(next, async () => {
-        if (!(await answered(route, x))) context.run(route.context(x), next)
-      })
-    }
+    return ruled(async (x, _req, next) => {
+      if (!(await answered(route, x))) context.run(route.context(x), next)
+    })
   }
 
   return {
@@ -97,28 +105,22 @@ export function createExpress(http: Http): KeelsonExpress {
 
     early(policy) {
       const route = http.compile(policy)
-      return (req, res, next) => {
-        const x = exchangeOf(req, res)
-        settle(next, async () => {
-          const answer = await route.early(x)
-          if (answer === undefined) next()
-          else await x.send(answer)
-        })
-      }
+      return ruled(async (x, _req, next) => {
+        const answer = await route.early(x)
+        if (answer === undefined) next()
+        else await x.send(answer)
+      })
     },
 
     transaction(policy, handler) {
       const route = http.compile({ ...policy, transactional: true })
-      return (req, res, next) => {
-        const x = exchangeOf(req as Request, res)
-        settle(next, async () => {
-          if (await answered(route, x)) return
-          await x.send(await route.transact!(x, (tx, op) => handler(req as Parameters<typeof handler>[0], tx, op)))
-        })
-      }
+      return ruled(async (x, req) => {
+        if (await answered(route, x)) return
+        await x.send(await x.transact(route, (tx, op) => handler(req as Parameters<typeof handler>[0], tx, op)))
+      })
     },
 
-    mount: (api) => (req, res, next) => settle(next, () => exchangeOf(req, res).serve(api, req.url)),
+    mount: (api) => (req, res) => void exchangeOf(req, res).serve(http, api, req.url),
     shutdown: drainServer,
 
     errors() {

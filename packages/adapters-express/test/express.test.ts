@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Express, Request, RequestHandler } from 'express'
+import type { Express, Request, RequestHandler, Response } from 'express'
 import fc from 'fast-check'
 import type { Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -414,6 +414,53 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
     })
   })
 
+  describe('a transactional handler that answers by itself', () => {
+    it.each<[string, (res: Response) => unknown]>([
+      ['send', (res) => res.send('sent')],
+      ['send, and a value', (res) => (res.send('sent'), { fine: true })],
+      ['the head', (res) => res.writeHead(201, { 'Content-Length': 4 }).end('sent')],
+      ['a first piece', (res) => (res.write('mine'), 'ours')],
+      ['a file', (res) => new Promise(() => res.sendFile(import.meta.filename))],
+      ['nothing but itself', (res) => res],
+    ])('by %s tells nobody of what is taken back', async (_, answerBy) => {
+      const port = await start((app, k) => {
+        app.post(
+          '/sent',
+          k.transaction({ idempotent: {} }, async (req, tx) => {
+            await insert(tx)
+            return answerBy(req.res!)
+          }),
+        )
+      })
+      const key = newKey()
+      for (let i = 0; i < 2; i++) {
+        const answer = await post(port, key, {}, { path: '/sent' })
+        expect([answer.status, answer.json()['code']]).toEqual([500, 'input-invalid'])
+      }
+      expect(await left()).toEqual({ orders: 0, noted: 0, records: 0 })
+      expect(logger.errors).toHaveLength(2)
+    })
+
+    it('behind its value, before the commit, changes nothing', async () => {
+      const port = await start((app, k) => {
+        app.post(
+          '/sent',
+          k.transaction({ idempotent: {} }, async (req, tx) => {
+            const late = note('late')
+            const statements: typeof late.statements = (ctx) => {
+              req.res!.status(202).send('a longer answer than that')
+              return late.statements!(ctx)
+            }
+            return created(await insert(tx), [{ ...late, statements }])
+          }),
+        )
+      })
+      const answer = await post(port, newKey(), {}, { path: '/sent' })
+      expect([answer.status, answer.json()]).toEqual([201, { id: expect.any(Number) }])
+      expect(await left()).toEqual({ orders: 1, noted: 1, records: 1 })
+    })
+  })
+
   describe('the bytes of a body', () => {
     it('count as they came, also after a parser ran: 90 kB in many pieces', async () => {
       const port = await orders()
@@ -479,6 +526,56 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       expect(await left()).toEqual({ orders: 0, noted: 0, records: 0 })
       expect((await post(port, undefined, body)).status).toBe(201)
       expect((await post(port, newKey(), { sku: 'x'.repeat(900) })).status).toBe(201)
+    })
+  })
+
+  describe('a policy on a route for HEAD or OPTIONS alone', () => {
+    it.each(['head', 'options'] as const)('of %s is refused at its first request, and named', async (method) => {
+      let runs = 0
+      const port = await start((app, k) => {
+        const end: RequestHandler = (_req, res) => (runs++, void res.end())
+        app[method]('/orders', k.idempotent(), end)
+        app[method]('/early', k.early({ allowIps: ['127.0.0.0/8'] }), end)
+        app[method](
+          '/written',
+          k.transaction({}, () => ++runs),
+        )
+        app.route('/both').get(end)[method](k.idempotent(), end)
+      })
+      const paths = ['/orders', '/early', '/written', '/both']
+      for (const path of paths) {
+        const answer = await send(port, { method: method.toUpperCase(), path })
+        expect([answer.status, runs], path).toEqual([500, 0])
+      }
+      expect(logger.errors.map(({ err }) => err)).toEqual(
+        paths.map((path) =>
+          expect.objectContaining({
+            code: 'OPTION_INVALID',
+            message: expect.stringContaining(`${method.toUpperCase()} ${path}: a policy is not for`),
+          }),
+        ),
+      )
+    })
+
+    it('is none on GET, on all, in front of routes, or behind a preflight', async () => {
+      const port = await start((app, k) => {
+        const end: RequestHandler = (_req, res) => void res.end()
+        const both = k.idempotent()
+        app.get('/get', k.idempotent(), end)
+        app.all('/all', k.idempotent(), end)
+        app.route('/both').get(both, end).head(both, end)
+        app.options('/used', (_req, _res, next) => next())
+        app.use('/used', k.idempotent(), end)
+      })
+      const asked = [
+        ['HEAD', '/get'],
+        ['HEAD', '/all'],
+        ['OPTIONS', '/all'],
+        ['HEAD', '/both'],
+        ['HEAD', '/used'],
+        ['OPTIONS', '/used'],
+      ] as const
+      for (const [method, path] of asked) expect((await send(port, { method, path })).status, path).toBe(200)
     })
   })
 
@@ -802,22 +899,6 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       })
       await expect(fetch(`http://127.0.0.1:${port}/half`).then((response) => response.text())).rejects.toThrow()
       expect(logger.errors).toHaveLength(1)
-    })
-
-    it('of a handler that answers by itself too end its connection, with one line', async () => {
-      const port = await start((app, k) => {
-        app.post(
-          '/orders',
-          k.transaction({}, (req) => {
-            req.res!.write('mine')
-            return 'ours'
-          }),
-        )
-      })
-      await expect(fetch(`http://127.0.0.1:${port}/orders`, { method: 'POST' }).then((r) => r.text())).rejects.toThrow()
-      expect(logger.errors).toEqual([
-        expect.objectContaining({ err: expect.objectContaining({ code: 'INPUT_INVALID' }) }),
-      ])
     })
 
     it('of a policy stop the start', () => {

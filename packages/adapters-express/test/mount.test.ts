@@ -4,18 +4,21 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createExpress, type KeelsonExpress } from '@keelson/express'
 import { createHttp, type FetchHandler } from '@keelson/http'
 import { context } from '@keelson/kernel'
-import type { Express } from 'express'
+import type { ErrorRequestHandler, Express } from 'express'
+import { recordingLogger } from '../../http/test/support.ts'
 import { frameworks, post, send, serve, type Served } from './support.ts'
 
 describe.each(frameworks)('on $framework', ({ express }) => {
   let served: Served | undefined
+  let logger: ReturnType<typeof recordingLogger>
   afterEach(async () => {
     await served?.close()
     served = undefined
   })
 
   async function start(build: (app: Express, k: KeelsonExpress) => void): Promise<number> {
-    const k = createExpress(createHttp())
+    logger = recordingLogger()
+    const k = createExpress(createHttp({ logger }))
     const app = express()
     app.use(k.context(), express.json())
     build(app, k)
@@ -54,16 +57,18 @@ describe.each(frameworks)('on $framework', ({ express }) => {
       expect(answer.json()['body']).toBe('{"sku":"ä"}')
     })
 
-    it('that throws is a problem', async () => {
-      const port = await start(
-        (app, k) =>
-          void app.use(
-            '/ops',
-            k.mount(() => Promise.reject(new Error('a bug'))),
-          ),
-      )
+    it.each([
+      ['at once', () => Promise.reject(new Error('a bug'))],
+      ['in its body', async () => new Response(new ReadableStream({ pull: () => Promise.reject(new Error('a bug')) }))],
+    ])('that throws %s is a problem and one line, whatever handles errors of the application', async (_, api) => {
+      const told: unknown[] = []
+      const port = await start((app, k) => {
+        app.use('/ops', k.mount(api))
+        app.use(((error, _req, res, _next) => (told.push(error), void res.end())) as ErrorRequestHandler)
+      })
       const answer = await send(port, { path: '/ops' })
-      expect([answer.status, answer.json()['code']]).toEqual([500, 'internal-error'])
+      expect([answer.status, answer.json()['code'], told]).toEqual([500, 'internal-error', []])
+      expect(logger.errors).toMatchObject([{ route: '(mounted)', err: { message: 'a bug' } }])
     })
   })
 

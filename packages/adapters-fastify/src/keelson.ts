@@ -1,4 +1,5 @@
 import { HttpError, type FetchHandler, type Http, type Route, type RoutePolicy } from '@keelson/http'
+import { checkRouteMethods } from '@keelson/http/adapter'
 import { drainServer, giveReply, nodeExchanges, settle } from '@keelson/http/node'
 import { checkOptions, context, isKeelsonError, opt } from '@keelson/kernel'
 import type {
@@ -13,7 +14,6 @@ import type {
 } from 'fastify'
 import { mount } from './mount.ts'
 import { fastifyFrame, type KeelsonFastify, type Known } from './request.ts'
-import { valueOf } from './value-of.ts'
 
 /** What the plugin takes. */
 export interface KeelsonOptions {
@@ -86,11 +86,9 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
     }
   }
 
-  const captured: onSendHookHandler = (request, _reply, payload, done) => {
-    const { capture } = request.keelson as Known
-    if (capture === undefined) return done(null, payload)
-    capture
-      .payload(payload)
+  const captured: onSendHookHandler = (request, reply, payload, done) => {
+    known(request, reply)
+      .exchange.payload(payload)
       .then((held) => done(null, held))
       .catch(done)
   }
@@ -98,9 +96,9 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
   function transacted(route: Route, handler: RouteHandlerMethod): RouteHandlerMethod {
     return async function (request, reply) {
       const seen = known(request, reply)
-      const answer = await route.transact!(seen.exchange, (tx, op) => {
+      const answer = await seen.exchange.transact(route, (tx, op) => {
         Object.assign(seen, { tx, op })
-        return valueOf(reply, () => handler.call(this, request, reply))
+        return handler.call(this, request, reply)
       })
       giveReply(reply, answer)
       return reply
@@ -111,9 +109,7 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
   app.decorate('keelson', {
     getter(this: FastifyInstance): KeelsonFastify {
       const serve = (api: FetchHandler) => (request: FastifyRequest, reply: FastifyReply, target: string) =>
-        known(request, reply)
-          .exchange.serve(api, target)
-          .catch((error: unknown) => fail(error, request, reply))
+        known(request, reply).exchange.serve(http, api, target)
       return { mount: (prefix, api) => mount(this, prefix, serve(api)), shutdown: () => drainServer(this.server) }
     },
   } as never)
@@ -124,6 +120,10 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
     context.run(seen.context, () => early(request, reply, done))
   })
 
+  /** The policies at GET, by url: Fastify makes a route for HEAD of each, without the slash at the end or with it. */
+  const atGet = new Map<string, RoutePolicy>()
+  const urlOf = ({ url }: RouteOptions): string => url.replace(/\/$/, '')
+
   app.addHook('onRoute', (options) => {
     const { errorHandler, config } = options
     // oxlint-disable-next-line typescript/no-misused-promises -- Fastify waits for it, whatever its types say
@@ -132,8 +132,12 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
       if (errorHandler === undefined) throw error
       return errorHandler.call(this, error, request, reply)
     }
-    if (config?.keelson === undefined) return
-    const route = compile(http, config.keelson, nameOf(options))
+    const policy = config?.keelson
+    if (policy === undefined) return
+    const methods = [options.method].flat()
+    if (methods.includes('GET')) atGet.set(urlOf(options), policy)
+    if (atGet.get(urlOf(options)) !== policy) checkRouteMethods(options.url, methods)
+    const route = compile(http, policy, nameOf(options))
     options.config = { ...config, [ROUTE]: route } as Config
     options.preHandler = [options.preHandler ?? [], late(route)].flat()
     if (route.transact === undefined) options.onSend = [options.onSend ?? [], captured].flat()

@@ -1,12 +1,5 @@
 import type { Exchange, FetchHandler, Operation, RoutePolicy } from '@keelson/http'
-import {
-  capturePayload,
-  takeReply,
-  type NodeExchange,
-  type NodeFrame,
-  type PayloadCapture,
-  type ServerDrain,
-} from '@keelson/http/node'
+import type { NodeExchange, NodeFrame, ServerDrain } from '@keelson/http/node'
 import type { KeelsonContext, Tx } from '@keelson/kernel'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
@@ -48,17 +41,11 @@ export interface Known {
   readonly reply: FastifyReply
   tx?: Tx
   op?: Operation
-  capture?: PayloadCapture
 }
 
 /** How requests of Fastify are read. */
 export const fastifyFrame: NodeFrame<FastifyRequest> = {
   target: (request) => request.originalUrl,
   route: (request) => request.routeOptions.url ?? '(none)',
-  isHeld: (request) => (request.keelson as Known).capture?.isHeld === true,
-  take: (request) => takeReply((request.keelson as Known).reply),
-  capture(request, ...args) {
-    const known = request.keelson as Known
-    known.capture = capturePayload(known.reply, ...args)
-  },
+  reply: (request) => (request.keelson as Known).reply,
 }

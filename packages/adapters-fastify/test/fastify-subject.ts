@@ -32,7 +32,7 @@ export const fastifySubject: HttpSubject = {
 
 function optionsOf(route: PlanRoute): RouteOptions {
   const { method, path, policy, kind, work } = route
-  const place = { method, url: path, onRequest: authenticate, exposeHeadRoute: false }
+  const place = { method, url: path, onRequest: authenticate }
   if (work !== undefined) {
     const handler = async (request: FastifyRequest, tx: Tx, op: Operation): Promise<unknown> => {
       await route.enter()

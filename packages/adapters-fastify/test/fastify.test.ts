@@ -58,6 +58,53 @@ describe('at the start', () => {
     )
   })
 
+  it.each([['HEAD'], ['OPTIONS'], [['HEAD', 'OPTIONS']]])(
+    'a policy on a route for %s alone stops it',
+    async (method) => {
+      const app = Fastify()
+      running.push(app)
+      await app.register(keelson, { http: httpWith() })
+      app.get('/orders', { config: { keelson: { idempotent: {} } } }, async () => 1)
+      for (const url of ['/probe', '/orders']) {
+        const add = (): unknown => app.route({ method, url, config: keyed, handler: async () => 1 })
+        expect(add).toThrow(
+          expect.objectContaining({
+            code: 'OPTION_INVALID',
+            message: expect.stringMatching(
+              `${[method].flat().join(' and ')} ${url}: a policy is not for HEAD or OPTIONS`,
+            ),
+          }),
+        )
+      }
+    },
+  )
+
+  it('routes for HEAD that Fastify makes of a GET have its policy, wherever that stands', async () => {
+    let runs = 0
+    const port = await start(async (app) => {
+      const shop = async (inner: FastifyInstance): Promise<void> => {
+        inner.get('/', { config: keyed }, async () => ++runs)
+        inner.get('/:id/', { config: { ...keyed } }, async () => ++runs)
+        inner.route({ method: ['GET', 'POST'], url: '/both', config: keyed, handler: async () => ++runs })
+      }
+      // As tracing does it.
+      app.addHook('onRoute', (options) => {
+        const { handler } = options
+        options.handler = function (...args) {
+          return handler.apply(this, args)
+        }
+      })
+      await app.register(shop, { prefix: '/shop' })
+      await app.register(shop)
+    })
+    for (const path of ['/shop', '/shop/', '/shop/7/', '/shop/both', '/', '/7/', '/both']) {
+      const ask = () => send(port, { method: 'HEAD', path, headers: [['Idempotency-Key', `k-${path}`]] })
+      const [first, again] = [await ask(), await ask()]
+      expect([first.status, again.status, again.header('idempotent-replayed')], path).toEqual([200, 200, 'true'])
+    }
+    expect(runs).toBe(7)
+  })
+
   it.each<[string, object]>([
     ['without http', {}],
     ['http of something else', { http: {} }],
@@ -466,8 +513,11 @@ describe('a transactional route', () => {
     expect(await rows()).toBe(before + 1)
   })
 
-  it.each<[string, (reply: never) => unknown]>([
-    ['sends its answer', (reply: { send(value: unknown): unknown }) => reply.send({})],
+  it.each<[string, (reply: FastifyReply) => unknown]>([
+    ['sends its answer', (reply) => reply.send({})],
+    ['sends it, and returns a value', (reply) => (reply.send({}), {})],
+    ['sends it past the framework', (reply) => reply.raw.end('sent')],
+    ['hijacks its reply', (reply) => void reply.hijack().raw.writeHead(201).end('sent')],
     ['returns its reply', (reply) => reply],
     ['throws', () => Promise.reject(new Error('boom'))],
   ])('that %s commits nothing and is a 500', async (_, end) => {
@@ -476,7 +526,7 @@ describe('a transactional route', () => {
       (app) =>
         app.post('/orders', { config: { keelson: { transactional: true } } }, async (request, reply) => {
           await request.keelson.tx!.query("insert into orders (sku) values ('x')")
-          return end(reply as never)
+          return end(reply)
         }),
       { http: { db, idempotency }, problems: 'all' },
     )

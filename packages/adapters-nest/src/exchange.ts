@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ArgumentsHost, INestApplication } from '@nestjs/common'
 import type { HttpAdapterHost } from '@nestjs/core'
 import type { FetchHandler, Operation } from '@keelson/http'
-import { capturePayload, nodeExchanges, takeReply, type NodeExchange, type NodeFrame } from '@keelson/http/node'
+import { nodeExchanges, type NodeExchange, type NodeFrame } from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
-import { optionFailure, type CheckedOptions } from './options.ts'
+import { KEELSON_HTTP, optionFailure, type CheckedOptions } from './options.ts'
 
 /** A request, with its open transaction, and whether its handler was called. */
 export type NestExchange = NodeExchange & { tx?: Tx; op?: Operation; isEntered?: boolean }
@@ -12,7 +12,6 @@ export type NestExchange = NodeExchange & { tx?: Tx; op?: Operation; isEntered?:
 const EXCHANGE = Symbol('keelson.exchange')
 /** Of Fastify only: it hands answers on as payloads, and keeps their headers until then. */
 const REPLY = Symbol('keelson.reply')
-const CAPTURE = Symbol('keelson.capture')
 /** A request of Express, of Fastify (around that of node:http), or of node:http before Fastify has made its own. */
 type PlatformRequest = IncomingMessage & Record<string | symbol, any>
 
@@ -20,14 +19,9 @@ const express: NodeFrame<PlatformRequest> = {
   target: (req) => req['originalUrl'] ?? req.url,
   route: (req) => (req['route'] ? `${req['baseUrl']}${req['route'].path}` : (req['routeOptions']?.url ?? '(none)')),
 }
-const fastify: NodeFrame<PlatformRequest> = {
-  ...express,
-  isHeld: ({ [CAPTURE]: capture }) => capture?.isHeld === true,
-  take: ({ [REPLY]: reply }) => reply && takeReply(reply),
-  capture: (req, ...args) => void (req[CAPTURE] = capturePayload(req[REPLY], ...args)),
-}
-const captured = async ({ [CAPTURE]: capture }: PlatformRequest, _: unknown, payload: unknown): Promise<unknown> =>
-  capture === undefined ? payload : capture.payload(payload)
+const fastify = { ...express, reply: (req: PlatformRequest) => req[REPLY] }
+const captured = async ({ raw }: PlatformRequest, _: unknown, payload: unknown): Promise<unknown> =>
+  raw[EXCHANGE]?.payload(payload) ?? payload
 
 /** Begins every request before anything else of the application sees it: Nest mounts its body parsers later. */
 export function attach({ http, components }: CheckedOptions, host: HttpAdapterHost, isOwner: boolean): object {
@@ -56,5 +50,7 @@ export function exchangeOf(host: ArgumentsHost): NestExchange {
 }
 
 /** Mounts a management API before `app.init()` or `app.listen()`; it sees the path behind `prefix`. */
-export const mountApi = (app: INestApplication, prefix: string, api: FetchHandler): unknown =>
-  app.use(prefix, (req: PlatformRequest, _: unknown, next: () => void) => req[EXCHANGE].serve(api, req.url).catch(next))
+export function mountApi(app: INestApplication, prefix: string, api: FetchHandler): void {
+  const http = app.get(KEELSON_HTTP)
+  app.use(prefix, (req: PlatformRequest) => req[EXCHANGE].serve(http, api, req.url))
+}

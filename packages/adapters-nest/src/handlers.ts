@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { Catch, UseFilters } from '@nestjs/common'
+import { Catch, RequestMethod, UseFilters } from '@nestjs/common'
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core'
 import type { Route, RoutePolicy } from '@keelson/http'
+import { checkRouteMethods } from '@keelson/http/adapter'
 import { metadataOf, POLICY } from './decorators.ts'
 import { optionFailure, type CheckedOptions } from './options.ts'
 
@@ -21,6 +22,7 @@ export function compileRoutes(o: CheckedOptions, nest: DiscoveryService, scanner
       if (!metadataOf('path', method) || !(metadataOf(POLICY, controller) ?? metadataOf(POLICY, method))) continue
       const policy: RoutePolicy = { ...metadataOf(POLICY, controller), ...metadataOf(POLICY, method) }
       try {
+        checkRouteMethods(String(metadataOf('path', method)), [RequestMethod[metadataOf('method', method)]])
         if (policy.transactional && answersItself(controller, name, method)) throw new TypeError(OWN)
         routes.set(watch(controller.prototype as object, name, method), o.http.compile(policy))
       } catch (error) {

@@ -25,7 +25,7 @@ export const lateInterceptor = (routes: HandlerRoutes): NestInterceptor => ({
       Object.assign(x, { tx, op })
       return lastValueFrom(next.handle(), { defaultValue: undefined })
     }
-    const answer = (await route.late(x)) ?? (await route.transact?.(x, work))
+    const answer = (await route.late(x)) ?? (route.transact && (await x.transact(route, work)))
     if (answer !== undefined) return send(host, answer)
     const run = (): Observable<unknown> => next.handle().pipe(tap({ error: () => x.isEntered || x.disown() }))
     return new Observable((to) => context.run(route.context(x), () => entering.run(x, () => run().subscribe(to))))

@@ -252,6 +252,22 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
     })
   })
 
+  describe('a transactional handler that answers by itself with @Res({ passthrough: true })', () => {
+    it.each(Object.keys(fixtures.sends))('by %s: nobody is told of what was taken back', async (how) => {
+      const app = await serve({ module: { problems: 'all' } })
+      const before = await database.counts()
+      const key = newKey()
+      for (const runs of [1, 2]) {
+        const answer = await ask(app, `/books/sent/${encodeURIComponent(how)}`, { key })
+        expect([answer.status, answer.json()['code'], answer.isReplayed]).toEqual([500, 'input-invalid', false])
+        expect(trace.steps).toHaveLength(runs)
+      }
+      expect(await database.counts()).toEqual(before)
+      expect(logger.errors).toHaveLength(2)
+      expect((await ask(app, '/books', { key, body: { sku: 'tea' } })).status).toBe(200)
+    })
+  })
+
   describe('an answer of ours', () => {
     it('reaches no catch-all filter, global or of the controller', async () => {
       const caught: unknown[] = []

@@ -1,3 +1,6 @@
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import {
   BadRequestException,
   Body,
@@ -117,6 +120,30 @@ export class Orders extends Traced {
 /** Its client has the first event. */
 export const heard = { promise: Promise.resolve() }
 
+type OwnResponse = ServerResponse & { send(body: unknown): unknown; raw?: ServerResponse; hijack?(): unknown }
+
+/** How a handler answers by itself, as both platforms have it. */
+export const sends = {
+  send: (res: OwnResponse): unknown => res.send({ sent: true }),
+  'send, and a value': (res: OwnResponse): unknown => (res.send({ sent: true }), { fine: true }),
+  'end of node:http': (res: OwnResponse): unknown => (res.raw ?? res).end('sent'),
+  'head and stream': (res: OwnResponse): unknown => {
+    const raw = res.raw ?? res
+    raw.writeHead(201, { 'Content-Length': 4 })
+    raw.flushHeaders()
+    return pipeline(Readable.from(['se', 'nt']), raw)
+  },
+  hijack: (res: OwnResponse): unknown => {
+    res.hijack?.()
+    return void (res.raw ?? res).end('sent')
+  },
+  itself: (res: OwnResponse): unknown => res,
+  'a timer': async (res: OwnResponse): Promise<unknown> => {
+    await new Promise<void>((resolve) => setTimeout(() => (res.send({ sent: true }), resolve()), 1))
+    return { fine: true }
+  },
+}
+
 /** Its rows, effects and answer are one commit. */
 @Controller('books')
 @Idempotent()
@@ -144,6 +171,18 @@ export class Books extends Traced {
   async created(@Tx() tx: OpenTx): Promise<unknown> {
     await tx.query("insert into orders (sku) values ('c')")
     return created({ ok: true })
+  }
+
+  @Post('sent/:how')
+  @Transactional()
+  async sent(
+    @Tx() tx: OpenTx,
+    @Param('how') how: keyof typeof sends,
+    @Res({ passthrough: true }) res: OwnResponse,
+  ): Promise<unknown> {
+    this.trace.steps.push(`sent by ${how}`)
+    await tx.query("insert into orders (sku) values ('s')")
+    return sends[how](res)
   }
 
   @Post('plain')

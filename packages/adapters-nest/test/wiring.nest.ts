@@ -1,4 +1,4 @@
-import { Controller, Get, Inject, Injectable, Module, Post, Res } from '@nestjs/common'
+import { Controller, Get, Head, Inject, Injectable, Module, Options, Post, Res } from '@nestjs/common'
 import type { Http, IdempotencyLike } from '@keelson/http'
 import type { DatabaseLike } from '@keelson/kernel/postgres'
 import {
@@ -59,6 +59,20 @@ export class OwnResponse {
   @Post()
   @Transactional()
   answers(@Res() _res: unknown): void {}
+}
+
+@Controller('wrong')
+export class HeadAlone {
+  @Head('probe')
+  @Policy({})
+  probe(): void {}
+}
+
+@Controller('wrong')
+@Policy({})
+export class OptionsAlone {
+  @Options('asked')
+  asked(): void {}
 }
 
 @Controller('right')

@@ -108,6 +108,8 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
 
     it.each([
       [fixtures.WrongRule, /^WrongRule\.typo: .*"idempotant"/],
+      [fixtures.HeadAlone, /^HeadAlone\.probe: HEAD probe: a policy is not for HEAD or OPTIONS alone/],
+      [fixtures.OptionsAlone, /^OptionsAlone\.asked: OPTIONS asked: a policy is not for HEAD or OPTIONS alone/],
       [fixtures.OwnResponse, /^OwnResponse\.answers: @Transactional\(\) answers with the returned value/],
     ] as const)('by a wrong policy of %o', async (controller, message) => {
       const http = createHttp({ db })

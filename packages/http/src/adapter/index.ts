@@ -2,3 +2,4 @@
 export { answerTap, type AnswerTap, type AnswerTapParts, type Go } from '../answer-tap.ts'
 export { bodyTap, type BodyTap } from '../body-tap.ts'
 export { groupHeaders } from '../list-header.ts'
+export { checkRouteMethods } from '../route-methods.ts'

@@ -12,7 +12,7 @@ import type { RoutePolicy } from '../policy.ts'
  * otherwise; `sample` has the contents.
  *
  * - `json`: 201, `sample.json`; `text`: `sample.text`; `buffer`: `sample.bytes`; `empty`: nothing; `no-content`: 204
- * - `head`: of a route for HEAD: as `text`
+ * - `head`: of a route for GET, which is asked by HEAD: as `text`
  * - `stream`: a Node stream of `route.pieces()`; `slow-stream`, `never-ends`: each piece is written as it comes
  * - `length-then-late-end`: Content-Length `sample.length`, the pieces as they come, and the end when they are over
  * - `web-response`: 202, a web `Response` of `sample.text` with `sample.headers`; `web-stream`: a web stream of pieces

@@ -5,10 +5,14 @@ import { HttpError } from '../error.ts'
 import type { CaptureOptions, Exchange } from '../exchange.ts'
 import type { FetchHandler } from '../fetch-handler.ts'
 import type { Http } from '../http.ts'
+import type { Work } from '../operation.ts'
 import { readTarget } from '../request-target.ts'
+import type { Route } from '../route.ts'
 import { captureNodeAnswer } from './capture.ts'
 import { hasFinished } from './has-finished.ts'
 import { onNodeHead } from './head.ts'
+import { holdAnswer } from './hold-answer.ts'
+import { capturePayload, takeReply, type PayloadCapture, type PayloadReply } from './payload-capture.ts'
 import { readBody, tapBody } from './request-body.ts'
 import { sendWeb } from './send-web.ts'
 import { send } from './send.ts'
@@ -20,21 +24,29 @@ export interface NodeFrame<Raw> {
   target(raw: Raw): string
   /** As {@link Exchange.route}; called late. */
   route(raw: Raw): string
-  /** From now on the framework answers nothing: an answer of ours is sent by node:http. Default: nothing to do. */
-  take?(raw: Raw): void
   /** As {@link Exchange.capture}, at most once a request. Default: the bytes that reach the response of node:http. */
   capture?(raw: Raw, ...args: Parameters<Exchange['capture']>): void
-  /** An answer is on its way that waits to be saved. Default: never. */
-  isHeld?(raw: Raw): boolean
+  /**
+   * The reply of a framework that hands answers on as payloads: they are captured as such, see {@link
+   * NodeExchange.payload}, and what we answer by node:http is taken from it.
+   */
+  reply?(raw: Raw): PayloadReply | undefined
 }
 
 /** An exchange over node:http. */
 export interface NodeExchange extends Exchange {
   /**
-   * Answers by an API that is mounted, and sees of the path only `target`. Settles when the answer was handed over.
-   * Rejects with what the API or its body threw.
+   * Answers by an API that is mounted, and sees of the path only `target`; what the API or its body throws is answered
+   * as by `fail`. Settles when the answer was handed over, and never rejects.
    */
-  serve(api: FetchHandler, target: string): Promise<void>
+  serve(http: Pick<Http, 'problem'>, api: FetchHandler, target: string): Promise<void>
+  /** A payload on its way to the client, if there is a `reply`: resolves with what is to go on in its place. */
+  payload(payload: unknown): Promise<unknown>
+  /**
+   * As {@link Route.transact}; what the handler answers by itself does not leave: it is refused with INPUT_INVALID, and
+   * its rows are taken back.
+   */
+  transact(route: Route, work: Work): Promise<StoredResponse>
   /** The answer to come is not the handler's: it was never called, and its key is free again. */
   disown(): void
   /** Answers with the problem of what was thrown; an answer that has begun is broken off. Never rejects. */
@@ -84,6 +96,7 @@ class FramedExchange<Raw> implements NodeExchange {
   #isCaptured = false
   /** One listener for all: of more than ten Node warns, and frameworks add theirs. */
   #whenClosed: (() => void)[] | undefined
+  #payloads: PayloadCapture | undefined
   #isDisowned = false
   #isMounted = false
 
@@ -166,8 +179,23 @@ class FramedExchange<Raw> implements NodeExchange {
     this.#isCaptured = true
     const saveOwn: typeof save = (captured) =>
       save(this.#isDisowned ? { kind: 'abandoned', hasBegun: false } : captured)
-    if (this.#frame.capture !== undefined) this.#frame.capture(this.raw, o, saveOwn)
+    const reply = this.#reply
+    if (reply !== undefined) this.#payloads = capturePayload(reply, o, saveOwn)
+    else if (this.#frame.capture !== undefined) this.#frame.capture(this.raw, o, saveOwn)
     else captureNodeAnswer(this.#res, { ...o, save: saveOwn }, (response, end) => send(this.#res, response, end))
+  }
+
+  async payload(payload: unknown): Promise<unknown> {
+    return this.#payloads === undefined ? payload : this.#payloads.payload(payload)
+  }
+
+  async transact(route: Route, work: Work): Promise<StoredResponse> {
+    const held = holdAnswer(this.#res, this.#reply)
+    try {
+      return await route.transact!(this, (tx, op) => held.value(() => work(tx, op)))
+    } finally {
+      held.end()
+    }
   }
 
   disown(): void {
@@ -175,22 +203,26 @@ class FramedExchange<Raw> implements NodeExchange {
   }
 
   send(response: StoredResponse): Promise<void> {
-    this.#frame.take?.(this.raw)
+    this.#take()
     return send(this.#res, response, (body) => this.#res.end(body))
   }
 
-  async serve(api: FetchHandler, target: string): Promise<void> {
+  async serve(http: Pick<Http, 'problem'>, api: FetchHandler, target: string): Promise<void> {
     const { remoteAddress } = this
     this.#isMounted = true
-    const response = await api(toRequest(this.#req, this, target), { remoteAddress })
-    this.#frame.take?.(this.raw)
-    await sendWeb(this.#res, response)
+    try {
+      const response = await api(toRequest(this.#req, this, target), { remoteAddress })
+      this.#take()
+      await sendWeb(this.#res, response)
+    } catch (error) {
+      await this.fail(http, error)
+    }
   }
 
   async fail(http: Pick<Http, 'problem'>, error: unknown): Promise<void> {
     const answer = http.problem(error ?? new Error(`thrown: ${String(error)}`), this)
     // An answer that waits to be saved stands, whatever is thrown behind it.
-    if (this.#frame.isHeld?.(this.raw) !== true) await this.#answer(http, answer)
+    if (this.#payloads?.isHeld !== true) await this.#answer(http, answer)
   }
 
   unmatched(http: Pick<Http, 'problem'>): Promise<void> {
@@ -205,6 +237,16 @@ class FramedExchange<Raw> implements NodeExchange {
       http.problem(failure, this)
       this.#res.destroy()
     }
+  }
+
+  get #reply(): PayloadReply | undefined {
+    return this.#frame.reply?.(this.raw)
+  }
+
+  /** From now on the framework answers nothing. */
+  #take(): void {
+    const reply = this.#reply
+    if (reply !== undefined) takeReply(reply)
   }
 
   onEnd(f: Parameters<Exchange['onEnd']>[0]): void {

@@ -1,5 +1,5 @@
 export { nodeExchanges, type NodeExchange, type NodeExchanges, type NodeFrame } from './exchange.ts'
-export { capturePayload, giveReply, takeReply, type PayloadCapture, type PayloadReply } from './payload-capture.ts'
+export { capturePayload, giveReply, type PayloadCapture, type PayloadReply } from './payload-capture.ts'
 export { toRequest } from './to-request.ts'
 export { sendWeb } from './send-web.ts'
 export { settle } from './settle.ts'

@@ -21,7 +21,7 @@ const server = createServer((req, res) => {
   const x = exchanges.of(req, res, req)
   context.run(http.begin(x), () => {
     if (req.url!.startsWith('/health')) {
-      x.serve(probes, req.url!.slice('/health'.length)).catch((error: unknown) => x.fail(http, error))
+      void x.serve(http, probes, req.url!.slice('/health'.length))
       return
     }
     process.send!('slow began')

@@ -28,7 +28,7 @@ test('each path of both APIs, by GET and HEAD, and what they refuse', async () =
     const x = exchanges.of(req, res, req)
     context.run(http.begin(x), () => {
       const [prefix, api] = Object.entries(apis).find(([prefix]) => req.url!.startsWith(prefix))!
-      void x.serve(api, req.url!.slice(prefix.length)).catch((error: unknown) => x.fail(http, error))
+      void x.serve(http, api, req.url!.slice(prefix.length))
     })
   })
   opened.defer(close)

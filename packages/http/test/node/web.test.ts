@@ -22,7 +22,7 @@ async function mounted(api: FetchHandler, before: Before = () => {}): Promise<nu
     const x = exchanges.of(req, res, req)
     http.begin(x)
     await before(req, res, x)
-    await x.serve(api, req.url!).catch((error) => x.fail(http, error))
+    await x.serve(http, api, req.url!)
   })
   running.push(one)
   return one.port
@@ -170,7 +170,7 @@ describe('a request of node:http as a web Request', () => {
     const one = await serve(async (req, res) => {
       for await (const chunk of req) void chunk
       const x = exchanges.of(req, res, req)
-      await x.serve(async (r) => new Response(await r.text()), '/').catch((error) => x.fail(http, error))
+      await x.serve(http, async (r) => new Response(await r.text()), '/')
     })
     running.push(one)
     expect((await send(one.port, { method: 'POST', body: 'x' })).status).toBe(500)
@@ -342,7 +342,7 @@ describe('a web Response by node:http', () => {
           when === 'before a chunk came'
             ? new ReadableStream({ cancel: cancelled.resolve })
             : endless(cancelled.resolve, 0)
-        x.serve(async () => (begun.resolve(), new Response(body)), '/').then(settled.resolve, settled.resolve)
+        x.serve(http, async () => (begun.resolve(), new Response(body)), '/').then(settled.resolve, settled.resolve)
       })
       running.push(one)
       const socket = open(one.port, {}, 0)
