@@ -51,6 +51,13 @@ describe.each(frameworks)('on $framework', ({ express }) => {
       expect(answer.lines.filter(([name]) => name.toLowerCase() === 'set-cookie')).toHaveLength(2)
     })
 
+    it('stands at the root of a router behind a parameter, that place itself too', async () => {
+      const port = await start((app, k) => void app.use('/:tenant', express.Router().use('/', k.mount(echo))))
+      const seen = []
+      for (const path of ['/m1', '/m1/', '/m1/a', '/m1/a/b']) seen.push((await send(port, { path })).json()['pathname'])
+      expect(seen).toEqual(['/', '/', '/a', '/a/b'])
+    })
+
     it('gets the bytes of a body that a parser has read', async () => {
       const port = await start((app, k) => void app.use('/ops', k.mount(echo)))
       const answer = await post(port, undefined, { sku: 'ä' }, { path: '/ops/entries' })

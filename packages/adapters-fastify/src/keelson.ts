@@ -7,6 +7,7 @@ import type {
   FastifyPluginAsync,
   FastifyReply,
   FastifyRequest,
+  HookHandlerDoneFunction,
   onSendHookHandler,
   preHandlerHookHandler,
   RouteHandlerMethod,
@@ -31,8 +32,8 @@ const SPEC = {
 }
 const invalid = (message: string, cause?: unknown): HttpError => new HttpError('OPTION_INVALID', message, { cause })
 
-/** A compiled policy, in the config of its route. */
-const ROUTE = Symbol('keelson.route')
+/** A compiled policy, in the config of its route; by Symbol.for, for there may be two copies of this package. */
+const ROUTE = Symbol.for('keelson.fastify.route')
 type Config = NonNullable<RouteOptions['config']> & { [ROUTE]?: Route }
 
 async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<void> {
@@ -57,14 +58,8 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
 
   /** What comes before the body is read, authentication included. */
   function early(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-    const config: Config = request.routeOptions.config
-    const route = config[ROUTE]
-    if (route === undefined) {
-      return done(
-        config.keelson &&
-          invalid(`${nameOf(request.routeOptions)} was added before the plugin: await app.register(keelson, ..)`),
-      )
-    }
+    const { [ROUTE]: route }: Config = request.routeOptions.config
+    if (route === undefined) return refuseUnruled(request, reply, done)
     const { exchange } = known(request, reply)
     settle(done, async () => {
       const answer = await route.early(exchange)
@@ -144,10 +139,30 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
     else options.handler = transacted(route, options.handler)
   })
 
+  for (let outer = Object.getPrototypeOf(app) as FastifyInstance; 'addHook' in outer;) {
+    outer.addHook('onRoute', refuseOutside).addHook('onRequest', refuseUnruled)
+    outer = Object.getPrototypeOf(outer) as FastifyInstance
+  }
+
   if (problems === 'keelson') return
   app.setErrorHandler(fail)
   app.setNotFoundHandler((request, reply) => known(request, reply).exchange.unmatched(http))
 }
+
+/** On the instances around one that is encapsulated: their routes never have their rules. */
+function refuseOutside(this: FastifyInstance, options: RouteOptions): void {
+  const isOutside = options.config?.keelson !== undefined && !this.hasDecorator('keelson')
+  if (isOutside) throw invalid(`${nameOf(options)} ${UNRULED}`)
+}
+
+/** For routes that no plugin has seen when they were added. */
+function refuseUnruled({ routeOptions }: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction): void {
+  const config: Config = routeOptions.config
+  const isRuled = config.keelson === undefined || config[ROUTE] !== undefined
+  done(isRuled ? undefined : invalid(`${nameOf(routeOptions)} ${UNRULED}`))
+}
+
+const UNRULED = 'is outside of the plugin, or was added before it: await app.register(keelson, ..), in the same scope'
 
 /** @throws HttpError OPTION_INVALID, naming the route: the application does not start */
 function compile(http: Http, policy: RoutePolicy, name: string): Route {

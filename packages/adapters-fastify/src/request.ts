@@ -23,7 +23,10 @@ export interface KeelsonFastify {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The rules of this route. */
+    /**
+     * The rules of this route, in the scope of the plugin and behind it: anywhere else it is refused, at the start or by
+     * its first request. See `policy`, which TypeScript checks more closely.
+     */
     keelson?: RoutePolicy
   }
   interface FastifyRequest {

@@ -142,6 +142,65 @@ describe('at the start', () => {
     expect([answer.status, runs]).toEqual([500, 0])
     expect(answer.body.toString()).toContain('await app.register(keelson')
   })
+
+  const infra = async (inner: FastifyInstance): Promise<void> => {
+    await inner.register(keelson, { http: httpWith() })
+    inner.post('/inside', { config: keyed }, async () => 'inside')
+  }
+  const outside = expect.objectContaining({
+    code: 'OPTION_INVALID',
+    message: expect.stringMatching(/^POST \/orders is outside of the plugin/),
+  })
+
+  it('a route outside of the plugin that has a policy stops it: around it, beside it, deep beside it', async () => {
+    const around = Fastify()
+    const beside = Fastify()
+    const deep = Fastify()
+    running.push(around, beside, deep)
+    const add = (app: FastifyInstance): unknown => app.post('/orders', { config: keyed }, async () => 1)
+    await around.register(async (outer) => {
+      await outer.register(infra)
+    })
+    expect(() => add(around)).toThrow(outside)
+    beside.register(infra)
+    beside.register(async (inner) => void add(inner))
+    await expect(beside.ready()).rejects.toEqual(outside)
+    deep.register(async (outer) => {
+      await outer.register(infra)
+      await outer.register(async (inner) => void add(inner))
+    })
+    await expect(deep.ready()).rejects.toEqual(outside)
+  })
+
+  it('one that was added there before the plugin is a 500 that says so, and nobody else’s is', async () => {
+    const app = Fastify({ forceCloseConnections: true })
+    running.push(app)
+    let runs = 0
+    app.post('/orders', { config: keyed }, async () => ++runs)
+    app.post('/plain', { config: { other: true } as object }, async () => 'plain')
+    app.register(infra)
+    app.register(infra, { prefix: '/again' })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const refused = await post(portOf(app), 'key-1', {})
+    expect([refused.status, runs]).toEqual([500, 0])
+    expect(refused.body.toString()).toContain('is outside of the plugin')
+    for (const path of ['/plain', '/inside', '/again/inside']) {
+      expect((await post(portOf(app), 'key-1', {}, { path })).status, path).toBe(200)
+    }
+  })
+
+  it('what Fastify refuses before any hook has no ids, unless the application answers it', async () => {
+    const app = Fastify({ forceCloseConnections: true })
+    running.push(app)
+    await app.register(keelson, { http: httpWith(), problems: 'all' })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const answer = await send(portOf(app), { path: '/%zz' })
+    expect([answer.status, answer.header('x-correlation-id'), answer.json()['code']]).toEqual([
+      400,
+      undefined,
+      'FST_ERR_BAD_URL',
+    ])
+  })
 })
 
 describe('a route', () => {
@@ -567,6 +626,20 @@ describe('an API that is mounted', () => {
     expect((await send(deep, { path: '/v1/t/m%201/ops/a' })).json()['pathname']).toBe('/a')
   })
 
+  it.each([
+    ['/:tenant', ['/m%201', '/m%201/', '/m%201/a', '/m%201/a/b?c=/d']],
+    ['/v1/:tenant', ['/v1/m1', '/v1/m1/', '/v1/m1/a', '/v1/m1/a/b?c=/d']],
+    ['/v1/', ['/v1/', '/v1/', '/v1/a', '/v1/a/b?c=/d']],
+  ])('stands at the root of a plugin behind %s, that place itself too', async (prefix, paths) => {
+    const port = await start((app) => app.register(async (inner) => inner.keelson.mount('/', echo), { prefix }))
+    const seen = []
+    for (const path of paths) {
+      const { pathname, search } = (await send(port, { path })).json()
+      seen.push(`${String(pathname)}${String(search)}`)
+    }
+    expect(seen).toEqual(['/', '/', '/a', '/a/b?c=/d'])
+  })
+
   it('gets any method and any body as it was sent, and other routes keep their parsers', async () => {
     const port = await start((app) => {
       app.keelson.mount('/ops', echo)
@@ -699,3 +772,21 @@ it('events that are written past the framework spend their key: they do not run 
   const [first, again] = [await post(port, 'key-1', {}), await post(port, 'key-1', {})]
   expect([first.status, again.status, again.json()['code'], runs]).toEqual([200, 409, 'answer-not-retained', 1])
 })
+
+it.each(['at once', 'behind its head', 'and returns a value'])(
+  'an answer that its handler breaks off by reply.raw.destroy() %s frees its key',
+  async (how) => {
+    let runs = 0
+    const port = await start((app) =>
+      app.post('/orders', { config: keyed }, async (_request, reply) => {
+        if (++runs > 1) return 'whole'
+        if (how === 'behind its head') reply.raw.writeHead(200).flushHeaders()
+        reply.raw.destroy()
+        return how === 'and returns a value' ? 'late' : reply
+      }),
+    )
+    await expect(post(port, 'key-1', {}).then(({ status }) => status)).resolves.not.toBe(409)
+    const again = await post(port, 'key-1', {})
+    expect([again.status, again.body.toString(), runs]).toEqual([200, 'whole', 2])
+  },
+)

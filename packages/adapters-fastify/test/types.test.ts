@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { expectTypeOf, test } from 'vitest'
-import { keelson, transaction, type KeelsonFastify, type KeelsonOptions } from '@keelson/fastify'
+import { keelson, policy, transaction, type KeelsonFastify, type KeelsonOptions } from '@keelson/fastify'
 import { created, type Exchange, type Operation, type RoutePolicy } from '@keelson/http'
 import type { ServerDrain } from '@keelson/http/node'
 import type { KeelsonContext, Tx } from '@keelson/kernel'
@@ -26,6 +26,13 @@ test('the config of a route takes a policy', () => {
     app.post('/a', { config: { keelson: { idempotent: { required: true } } } }, async () => 1)
     // @ts-expect-error: no such preset
     app.post('/b', { config: { keelson: { idempotent: { preset: 'other' } } } }, async () => 1)
+    app.post('/c', policy({ idempotent: { required: true } }), async () => 1)
+    // @ts-expect-error: no such rule
+    app.post('/d', policy({ idempotnt: {} }), async () => 1)
+    // @ts-expect-error: no such member of a rule
+    app.post('/e', { ...policy({ idempotent: { requird: true } }), schema: {} }, async () => 1)
+    // @ts-expect-error: no such rule
+    app.route({ method: 'POST', url: '/f', ...transaction({ idempotnt: {} }, async () => 1) })
   }
   expectTypeOf(routes).toBeFunction()
 })

@@ -5,7 +5,7 @@ import { Test } from '@nestjs/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createHttp } from '@keelson/http'
 import { createIdempotency, memoryStore, type Idempotency } from '@keelson/idempotency'
-import { KEELSON_IDEMPOTENCY, KeelsonModule, limiterToken, pipelineToken } from '@keelson/nest'
+import { KEELSON_IDEMPOTENCY, KeelsonModule, limiterToken, mountApi, pipelineToken } from '@keelson/nest'
 import { KEELSON_DB, KEELSON_HEALTH, type KeelsonComponents } from '@keelson/nest'
 import { recordingLogger } from '../../http/test/support.ts'
 import { nest, platforms, start, type Running } from './platforms.ts'
@@ -143,6 +143,28 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
       [201, 'true'],
       [422, null],
     ])
+  })
+
+  it.each([
+    ['/ops', '/ops'],
+    ['/t/:tenant/ops', '/t/m%201/ops'],
+    ['/:tenant', '/m1'],
+  ])('an API is mounted at %s, and what it throws is a problem with one line', async (prefix, place) => {
+    const logger = recordingLogger()
+    const one = await start(platform, rootOf(KeelsonModule.forRoot({ http: createHttp({ logger }) })), (app) =>
+      mountApi(app, prefix, async (request) => {
+        const { pathname } = new URL(request.url)
+        if (pathname === '/bug') throw new Error('a bug')
+        return Response.json(pathname)
+      }),
+    )
+    running.push(one)
+    const seen = []
+    for (const path of ['', '/', '/a', '/a/b']) seen.push(await (await fetch(one.url + place + path)).json())
+    expect(seen).toEqual(['/', '/', '/a', '/a/b'])
+    const failed = await fetch(`${one.url}${place}/bug`)
+    expect([failed.status, await failed.json()]).toEqual([500, expect.objectContaining({ code: 'internal-error' })])
+    expect(logger.errors).toMatchObject([{ err: { message: 'a bug' } }])
   })
 
   it('with @Res({ passthrough: true }) a transactional handler still sets headers', async () => {

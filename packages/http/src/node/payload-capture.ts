@@ -51,11 +51,22 @@ export function capturePayload(
 ): PayloadCapture {
   const res = reply.raw
   const { hijack } = reply
+  const { destroy } = res
   const before = linesOf(reply.getHeaders())
   /** The answer that is handed on as a payload. */
   let current: AnswerTap | undefined
   let isHijacked = false
+  let isClosed = false
+  let isBroken = false
 
+  res.destroy = (error) => {
+    // A client that has left has closed it before: this is the handler, and it breaks its answer off.
+    if (!isClosed) {
+      isBroken = true
+      current?.abandon()
+    }
+    return destroy.call(res, error)
+  }
   reply.hijack = () => {
     reply.hijack = hijack
     isHijacked = true
@@ -82,15 +93,16 @@ export function capturePayload(
     }
   }
 
-  // Written to `raw` past the framework: nobody has seen it, only that it has begun a stream of events. A client that has
-  // left is no end: the handler goes on.
+  // Written to `raw` past the framework, or broken off there: nobody has seen it, only that it has begun a stream of
+  // events. A client that has left is no end: the handler goes on.
   res.once('close', () => {
+    isClosed = true
     const isSeen = current !== undefined || (isHijacked && res.req.httpVersionMajor < 2)
     if (isSeen) return
     const isEvents = String(res.getHeader('content-type')).startsWith('text/event-stream')
     const head = { status: res.statusCode, headers: linesOf(reply.getHeaders()) }
     if (isEvents) save({ kind: 'part', ...head, why: 'stream' }).catch(() => {})
-    else if (hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
+    else if (isBroken || hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
   })
 
   /** The answer begins: its head is fixed. */
@@ -166,6 +178,7 @@ export function capturePayload(
     },
     async payload(given) {
       // What an async handler resolves with behind its own `reply.send()` must not overtake the answer that is held.
+      if (isBroken) return given
       if (isHeld() || (current !== undefined && given === undefined)) return new Promise(() => {})
       if (current !== undefined || isHijacked) return given
       const payload = unpacked(reply, given)
