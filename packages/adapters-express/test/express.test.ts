@@ -436,6 +436,7 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       for (let i = 0; i < 2; i++) {
         const answer = await post(port, key, {}, { path: '/sent' })
         expect([answer.status, answer.json()['code']]).toEqual([500, 'input-invalid'])
+        expect([answer.header('content-length'), answer.header('etag')]).toEqual([`${answer.body.length}`, undefined])
       }
       expect(await left()).toEqual({ orders: 0, noted: 0, records: 0 })
       expect(logger.errors).toHaveLength(2)
@@ -457,6 +458,7 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
       })
       const answer = await post(port, newKey(), {}, { path: '/sent' })
       expect([answer.status, answer.json()]).toEqual([201, { id: expect.any(Number) }])
+      expect([answer.header('content-length'), answer.header('etag')]).toEqual([`${answer.body.length}`, undefined])
       expect(await left()).toEqual({ orders: 1, noted: 1, records: 1 })
     })
   })
