@@ -18,9 +18,10 @@ export interface Counters {
 const COUNTERS: unique symbol = Symbol.for('keelson.http.counters') as never
 type Counted = KeelsonContext & { readonly [COUNTERS]?: Counters }
 
-/** A context that counts. */
+/** Makes a context count that nobody else has seen yet. */
 export function counted(values: KeelsonContext, counts: Counters): KeelsonContext {
-  return { ...values, [COUNTERS]: counts } as Counted
+  ;(values as { [COUNTERS]?: Counters })[COUNTERS] = counts
+  return values
 }
 
 /** All zero. */

@@ -3,7 +3,6 @@ import { correlationIdOf } from './correlation.ts'
 import { readRetryAttempt, readTimeout, timeLeft } from './deadline.ts'
 import type { Exchange } from './exchange.ts'
 import type { CheckedOptions } from './options.ts'
-import { randomHex } from './random-hex.ts'
 import { isSameTrace, traceparentOf } from './traceparent.ts'
 
 /**
@@ -20,17 +19,15 @@ export function inboundContext(
   const correlationId = correlationIdOf(ids, o.correlation.accept, o.clock)
   if (ids.length > 0 && correlationId !== ids[0]) bad(o.correlation.header)
   const parents = x.headerLines('traceparent')
-  const traceparent = traceparentOf(parents, randomHex)
+  const traceparent = traceparentOf(parents)
   if (parents.length > 0 && !isSameTrace(parents[0]!, traceparent)) bad('traceparent')
   const timeout = readTimeout(x.headerLines('x-request-timeout-ms'))
   if (timeout.isMalformed) bad('x-request-timeout-ms')
   const retry = readRetryAttempt(x.headerLines('x-retry-attempt'), x.headerLines('x-retry'))
   if (retry.isMalformed) bad('x-retry-attempt')
   const leftMs = timeLeft(timeout.value, o.deadline)
-  return {
-    correlationId,
-    traceparent,
-    ...(leftMs === undefined ? {} : { deadline: startedMs + leftMs }),
-    ...(retry.value === undefined ? {} : { retryAttempt: retry.value }),
-  }
+  const known: { -readonly [member in keyof KeelsonContext]: KeelsonContext[member] } = { correlationId, traceparent }
+  if (leftMs !== undefined) known.deadline = startedMs + leftMs
+  if (retry.value !== undefined) known.retryAttempt = retry.value
+  return known
 }

@@ -1,3 +1,4 @@
+import { silentLogger } from '@keelson/kernel'
 import type { Counters } from './counters.ts'
 import type { Exchange } from './exchange.ts'
 import type { CheckedOptions } from './options.ts'
@@ -37,7 +38,7 @@ export interface RequestLog {
 /** Undefined when no lines are wanted. */
 export function createRequestLog(o: CheckedOptions): RequestLog | undefined {
   const { logger, requestLog: levels } = o
-  if (levels === undefined) return undefined
+  if (levels === undefined || logger === silentLogger) return undefined
   return {
     begun(x, { context }) {
       const { method, path } = x

@@ -22,22 +22,33 @@ export function watchRequest(
   let message: RequestMessage | undefined
   const elapsedMs = (): number => clock.monotonic() - state.startedMs
 
-  function ended(end: Parameters<Parameters<Exchange['onEnd']>[0]>[0]): void {
-    const ms = elapsedMs()
-    const labels = { method: methodLabel(x.method), route: x.route }
-    metrics.inFlight.add(-1)
-    metrics.requests.inc({ ...labels, status: end.aborted ? 'aborted' : String(end.status) })
-    metrics.seconds.observe(ms / 1_000, labels)
-    log?.ended(x, state, end, ms)
-    if (message !== undefined) Object.assign(message, { route: x.route, ...end })
-  }
-
   metrics.inFlight.add(1)
   log?.begun(x, state)
   x.onHead(() => x.setHeader('X-Response-Time', `${elapsedMs().toFixed(3)}ms`))
+  x.onEnd((end) => {
+    const ms = elapsedMs()
+    const status = end.aborted ? 'aborted' : String(end.status)
+    const labels = { method: methodLabel(x.method), route: x.route, status }
+    metrics.inFlight.add(-1)
+    metrics.requests.inc(labels)
+    metrics.seconds.observe(ms / 1_000, labels)
+    log?.ended(x, state, end, ms)
+  })
   void traced(
     'http:request',
     () => (message = { method: x.method, path: x.path, correlationId, traceparent }),
-    () => new Promise<void>((resolve) => x.onEnd((end) => resolve(ended(end)))),
+    () => (message === undefined ? UNHEARD : told(x, message)),
   )
+}
+
+const UNHEARD = Promise.resolve()
+
+/** Settles when the request is over; the message says how. */
+function told(x: Exchange, message: RequestMessage): Promise<void> {
+  return new Promise((resolve) => {
+    x.onEnd((end) => {
+      Object.assign(message, { route: x.route, ...end })
+      resolve()
+    })
+  })
 }

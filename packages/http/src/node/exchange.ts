@@ -150,12 +150,12 @@ class FramedExchange<Raw> implements NodeExchange {
   headerLines(name: string): readonly string[] {
     const { rawHeaders } = this.#req
     const key = name.toLowerCase()
-    const lines: string[] = []
+    let lines: string[] | undefined
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const one = rawHeaders[i]!
-      if (one.length === key.length && one.toLowerCase() === key) lines.push(rawHeaders[i + 1]!)
+      if (one.length === key.length && one.toLowerCase() === key) (lines ??= []).push(rawHeaders[i + 1]!)
     }
-    return lines
+    return lines ?? NO_LINES
   }
 
   hideHeader(name: string): void {
@@ -265,6 +265,8 @@ class FramedExchange<Raw> implements NodeExchange {
     res.once('close', () => all.forEach((one) => one()))
   }
 }
+
+const NO_LINES: readonly string[] = []
 
 /** A request that was injected has no real socket. */
 function bytesWritten({ socket }: IncomingMessage): number {

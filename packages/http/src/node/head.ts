@@ -56,17 +56,28 @@ export function setOnly(res: ServerResponse, headers: Headers): void {
   Object.assign(res, { _removedContLen: false, _removedTE: false, _removedConnection: false })
 }
 
-/** As {@link Exchange.onHead}: Node calls `writeHead` for implicit headers too. */
-export function onNodeHead(res: ServerResponse, f: (status: number, headers: Headers) => void): void {
-  const { writeHead } = res
-  let isDue = true
-  res.writeHead = (...args: unknown[]) => {
-    if (isDue && takeHead(res, args)) {
-      isDue = false
-      // To list them costs more than all else here, and most want to set a header only.
-      f(res.statusCode, f.length > 1 ? headersOf(res) : [])
-      return writeHead.call(res, res.statusCode)
-    }
-    return writeHead.apply(res, args as Parameters<typeof writeHead>)
-  }
+/** Who waits for the head of a response, and its `writeHead` before ours. */
+interface Awaited extends ServerResponse {
+  [AWAITED]?: { readonly writeHead: ServerResponse['writeHead']; readonly heads: OnHead[] }
+}
+type OnHead = (status: number, headers: Headers) => void
+const AWAITED: unique symbol = Symbol('keelson.head')
+
+/** As {@link Exchange.onHead}: Node calls `writeHead` for implicit headers too. The newest `f` comes first. */
+export function onNodeHead(res: Awaited, f: OnHead): void {
+  const awaited = res[AWAITED]
+  if (awaited !== undefined) return void awaited.heads.push(f)
+  res[AWAITED] = { writeHead: res.writeHead, heads: [f] }
+  res.writeHead = tellHead
+}
+
+/** One for all responses: a closure on each of them keeps it alive so long that collecting costs more than the rest. */
+function tellHead(this: Awaited, ...args: any[]): ServerResponse {
+  const { writeHead, heads } = this[AWAITED]!
+  // To list the headers costs more than all else here, and most want to set one only.
+  const areWanted = heads.some((f) => f.length > 1)
+  if (areWanted && !takeHead(this, args)) return writeHead.apply(this, args as [number])
+  const status = areWanted ? this.statusCode : (args[0] as number)
+  for (let f = heads.pop(); f !== undefined; f = heads.pop()) f(status, areWanted ? headersOf(this) : [])
+  return areWanted ? writeHead.call(this, status) : writeHead.apply(this, args as [number])
 }

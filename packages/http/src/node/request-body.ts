@@ -1,17 +1,27 @@
 import type { IncomingMessage } from 'node:http'
 import type { BodyTap } from '../body-tap.ts'
 
+/** A request whose bytes are seen, and its `push` before ours. */
+interface Tapped extends IncomingMessage {
+  [TAPPED]?: { readonly tap: BodyTap; readonly push: IncomingMessage['push'] }
+}
+const TAPPED: unique symbol = Symbol('keelson.body')
+
 /** Lets `tap` see the body's bytes on their way into the request's stream, whoever reads it later. */
-export function tapBody(req: IncomingMessage, tap: BodyTap): void {
+export function tapBody(req: Tapped, tap: BodyTap): void {
   if (req.readableDidRead || req.readableLength > 0) return tap.miss()
   if (req.complete) return tap.end()
-  const { push } = req
-  req.push = (chunk: Uint8Array | null, encoding) => {
-    if (chunk === null) tap.end()
-    else tap.chunk(chunk)
-    // The bytes are kept anyway: whoever waits for them must not wait for a reader that comes later.
-    return push.call(req, chunk, encoding) || tap.wanted
-  }
+  req[TAPPED] = { tap, push: req.push }
+  req.push = pushSeen
+}
+
+/** One for all requests: a closure on each of them keeps it alive so long that collecting costs more than the rest. */
+function pushSeen(this: Tapped, chunk: Uint8Array | null, encoding?: BufferEncoding): boolean {
+  const { tap, push } = this[TAPPED]!
+  if (chunk === null) tap.end()
+  else tap.chunk(chunk)
+  // The bytes are kept anyway: whoever waits for them must not wait for a reader that comes later.
+  return push.call(this, chunk, encoding) || tap.wanted
 }
 
 /** The bytes that `tap` has seen or is going to see. */
