@@ -2,8 +2,14 @@
 import type { Framework, Kind } from './kinds.ts'
 import { expressApp } from './express-app.ts'
 import { fastifyApp } from './fastify-app.ts'
+import { nestApp } from './nest-app.ts'
 import { serveBench } from '../../src/serve-bench.ts'
 
 const [framework, kind, databaseUrl] = process.argv.slice(2) as [Framework, Kind, string?]
-const APPS = { Express: expressApp, Fastify: fastifyApp }
+const APPS = {
+  Express: expressApp,
+  Fastify: fastifyApp,
+  'Nest on Express': nestApp('Nest on Express'),
+  'Nest on Fastify': nestApp('Nest on Fastify'),
+}
 serveBench(await APPS[framework](kind, databaseUrl))

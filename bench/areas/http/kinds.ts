@@ -1,6 +1,7 @@
 /** The framework that serves. */
-export const FRAMEWORKS = ['Express', 'Fastify'] as const
-export type Framework = (typeof FRAMEWORKS)[number]
+export type Framework = 'Express' | 'Fastify' | NestPlatform
+/** Nest, and what it stands on. */
+export type NestPlatform = 'Nest on Express' | 'Nest on Fastify'
 
 /** What stands around the handler: nothing, Keelson without a rule, an idempotent rule, an error, SQL. */
 export type Kind = 'bare' | 'context' | 'idempotent' | 'end patch' | 'bare problem' | 'problem' | 'sql' | 'transaction'

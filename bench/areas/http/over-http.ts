@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Case, Contender, Target } from '../../src/case.ts'
 import { served } from '../../src/served.ts'
 import type { Services } from '../../src/services.ts'
-import { FRAMEWORKS, type Framework, type Kind } from './kinds.ts'
+import type { Framework, Kind } from './kinds.ts'
 
 const CONNECTIONS = 32
 /** A new server takes seconds until it is as fast as it gets. */
@@ -10,10 +10,18 @@ const TIMES = { warmUpMs: 3_000, runMs: 500 }
 
 /** Real sockets, the server in a process of its own, each framework against itself without us. */
 export function overHttp(services: Services): Case[] {
-  return FRAMEWORKS.flatMap((framework) => [onMemory(framework), problems(framework), onPostgres(framework, services)])
+  const ofPlatform = (framework: 'Express' | 'Fastify'): Case[] => [
+    onMemory(framework, [
+      app('a patch of end() and a Map, first', framework, 'end patch'),
+      app('a patch of end() and a Map, replay', framework, 'end patch', { replays: true }),
+    ]),
+    problems(framework),
+    onPostgres(framework, services),
+  ]
+  return [...ofPlatform('Express'), ...ofPlatform('Fastify'), onMemory('Nest on Express'), onMemory('Nest on Fastify')]
 }
 
-function onMemory(framework: Framework): Case {
+function onMemory(framework: Framework, others: readonly Contender[] = []): Case {
   const bare = `bare ${framework}`
   const atLeast = (of: string, atLeast: number, aim: number): Target => ({
     of,
@@ -32,8 +40,7 @@ function onMemory(framework: Framework): Case {
       app('context only', framework, 'context'),
       app('idempotent, memory store, first', framework, 'idempotent'),
       app('idempotent, memory store, replay', framework, 'idempotent', { replays: true }),
-      app('a patch of end() and a Map, first', framework, 'end patch'),
-      app('a patch of end() and a Map, replay', framework, 'end patch', { replays: true }),
+      ...others,
     ],
     targets: [
       atLeast('context only', 0.92, 0.95),
