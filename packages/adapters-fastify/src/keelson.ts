@@ -47,7 +47,8 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
   function known(request: FastifyRequest, reply: FastifyReply): Known {
     const seen = request.keelson as Known | null
     if (seen !== null) return seen
-    const first: Known = { context: {}, exchange: exchanges.of(request.raw, reply.raw, request), reply }
+    const exchange = exchanges.of(request.raw, reply.raw, request)
+    const first: Known = { context: {}, exchange, reply, options: request.routeOptions }
     request.keelson = first
     return first
   }
@@ -57,10 +58,9 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
   }
 
   /** What comes before the body is read, authentication included. */
-  function early(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-    const { [ROUTE]: route }: Config = request.routeOptions.config
-    if (route === undefined) return refuseUnruled(request, reply, done)
-    const { exchange } = known(request, reply)
+  function early({ exchange, options }: Known, done: (error?: Error) => void): void {
+    const { [ROUTE]: route }: Config = options.config
+    if (route === undefined) return done(invalid(`${nameOf(options)} ${UNRULED}`))
     settle(done, async () => {
       const answer = await route.early(exchange)
       if (answer === undefined) done()
@@ -112,7 +112,8 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
   app.addHook('onRequest', (request, reply, done) => {
     const seen = known(request, reply)
     seen.context = http.begin(seen.exchange)
-    context.run(seen.context, () => early(request, reply, done))
+    if (seen.options.config.keelson === undefined) context.run(seen.context, done)
+    else context.run(seen.context, () => early(seen, done))
   })
 
   /** The policies at GET, by url: Fastify makes a route for HEAD of each, without the slash at the end or with it. */

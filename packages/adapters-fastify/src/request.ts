@@ -42,6 +42,8 @@ export interface Known {
   context: KeelsonContext
   readonly exchange: NodeExchange
   readonly reply: FastifyReply
+  /** Fastify makes its options anew each time they are asked for. */
+  readonly options: FastifyRequest['routeOptions']
   tx?: Tx
   op?: Operation
 }
@@ -49,6 +51,6 @@ export interface Known {
 /** How requests of Fastify are read. */
 export const fastifyFrame: NodeFrame<FastifyRequest> = {
   target: (request) => request.originalUrl,
-  route: (request) => request.routeOptions.url ?? '(none)',
+  route: (request) => (request.keelson as Known).options.url ?? '(none)',
   reply: (request) => (request.keelson as Known).reply,
 }

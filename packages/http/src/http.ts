@@ -73,7 +73,7 @@ export function createHttp(options: HttpOptions = {}): Http {
     x.setHeader(o.correlation.header, known.correlationId!)
     x.setHeader('traceparent', known.traceparent!)
     counts.requests++
-    watchRequest(x, states.begin(x, { context: known, startedMs, counters }), { metrics, log, clock: o.clock })
+    watchRequest(x, states.begin(x, known, startedMs, counters), { metrics, log, clock: o.clock })
     return known
   }
 

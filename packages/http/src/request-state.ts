@@ -15,13 +15,13 @@ export interface RequestState {
   isClaimed: boolean
   /** Its answer is that of an earlier request. */
   isReplayed: boolean
-  /** The calls under its key, by route: read once. */
-  readonly calls: Map<object, Promise<Call | undefined>>
+  /** The calls under its key, by route: read once; undefined before the first. */
+  calls: Map<object, Promise<Call | undefined>> | undefined
 }
 
 /** The states of one http: two of them may see the same exchange. */
 export interface RequestStates {
-  begin(x: Exchange, state: Pick<RequestState, 'context' | 'startedMs' | 'counters'>): RequestState
+  begin(x: Exchange, context: KeelsonContext, startedMs: number, counters: Counters): RequestState
   /** Undefined for a request that this http has not seen. */
   of(x: Exchange): RequestState | undefined
 }
@@ -31,8 +31,16 @@ export function createRequestStates(): RequestStates {
   const STATE = Symbol('keelson.http')
   type Known = Exchange & { [STATE]?: RequestState }
   return {
-    begin: (x, begun) =>
-      ((x as Known)[STATE] = { ...begun, known: undefined, isClaimed: false, isReplayed: false, calls: new Map() }),
+    begin: (x, context, startedMs, counters) =>
+      ((x as Known)[STATE] = {
+        context,
+        startedMs,
+        counters,
+        known: undefined,
+        isClaimed: false,
+        isReplayed: false,
+        calls: undefined,
+      }),
     of: (x) => (x as Known)[STATE],
   }
 }

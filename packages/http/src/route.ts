@@ -54,7 +54,8 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   const refuseEarly = earlyRules(before, parts)
 
   /** The call under the request's key, read once; undefined without a key. */
-  function callOf(x: Exchange, { calls }: RequestState): Promise<Call | undefined> {
+  function callOf(x: Exchange, state: RequestState): Promise<Call | undefined> {
+    const calls = (state.calls ??= new Map<object, Promise<Call | undefined>>())
     let call = calls.get(parts)
     if (call === undefined) {
       call = idempotent === undefined ? Promise.resolve(undefined) : readCall(x, idempotent, o)

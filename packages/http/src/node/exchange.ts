@@ -95,8 +95,8 @@ class FramedExchange<Raw> implements NodeExchange {
   #body: Promise<Uint8Array> | undefined
   #isCaptured = false
   /** One listener for all: of more than ten Node warns, and frameworks add theirs. */
-  #whenClosed: (() => void)[] | undefined
   #payloads: PayloadCapture | undefined
+  #ends: OnEnd[] | undefined
   #isDisowned = false
   #isMounted = false
 
@@ -130,8 +130,8 @@ class FramedExchange<Raw> implements NodeExchange {
   get signal(): AbortSignal {
     if (this.#gone === undefined) {
       const gone = (this.#gone = new AbortController())
-      this.#onClose(() => {
-        if (!hasFinished(this.#res)) gone.abort()
+      this.onEnd(({ aborted }) => {
+        if (aborted) gone.abort()
       })
     }
     return this.#gone.signal
@@ -249,21 +249,38 @@ class FramedExchange<Raw> implements NodeExchange {
     if (reply !== undefined) takeReply(reply)
   }
 
-  onEnd(f: Parameters<Exchange['onEnd']>[0]): void {
-    const res = this.#res
-    this.#onClose(() => {
-      const bytes = Math.max(0, bytesWritten(this.#req) - this.#bytesBefore)
-      f({ status: res.statusCode, bytes, aborted: !hasFinished(res) })
-    })
+  onEnd(f: OnEnd): void {
+    const res: Watched = this.#res
+    if (res.closed) return f(this.#end())
+    if (this.#ends !== undefined) return void this.#ends.push(f)
+    this.#ends = [f]
+    if (res[WATCHERS] === undefined) res.on('close', tellEnd)
+    ;(res[WATCHERS] ??= []).push(this)
   }
 
-  #onClose(f: () => void): void {
-    const res = this.#res
-    if (res.closed) return f()
-    if (this.#whenClosed !== undefined) return void this.#whenClosed.push(f)
-    const all = (this.#whenClosed = [f])
-    res.once('close', () => all.forEach((one) => one()))
+  /** The answer is over. */
+  ended(): void {
+    const end = this.#end()
+    for (const f of this.#ends!) f(end)
   }
+
+  #end(): Parameters<OnEnd>[0] {
+    const bytes = Math.max(0, bytesWritten(this.#req) - this.#bytesBefore)
+    return { status: this.#res.statusCode, bytes, aborted: !hasFinished(this.#res) }
+  }
+}
+
+type OnEnd = Parameters<Exchange['onEnd']>[0]
+
+/** A response, and who hears of its end. */
+interface Watched extends ServerResponse {
+  [WATCHERS]?: { ended(): void }[]
+}
+const WATCHERS: unique symbol = Symbol('keelson.watchers')
+
+/** One for all responses, see `onNodeHead`. It comes once. */
+function tellEnd(this: Watched): void {
+  for (const watcher of this[WATCHERS]!) watcher.ended()
 }
 
 const NO_LINES: readonly string[] = []

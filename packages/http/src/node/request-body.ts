@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { BodyTap } from '../body-tap.ts'
 
-/** A request whose bytes are seen, and its `push` before ours. */
+/** A request, who sees its bytes, and its `push` before ours. */
 interface Tapped extends IncomingMessage {
-  [TAPPED]?: { readonly tap: BodyTap; readonly push: IncomingMessage['push'] }
+  [TAPPED]?: { readonly taps: BodyTap[]; readonly push: IncomingMessage['push'] }
 }
 const TAPPED: unique symbol = Symbol('keelson.body')
 
@@ -11,17 +11,21 @@ const TAPPED: unique symbol = Symbol('keelson.body')
 export function tapBody(req: Tapped, tap: BodyTap): void {
   if (req.readableDidRead || req.readableLength > 0) return tap.miss()
   if (req.complete) return tap.end()
-  req[TAPPED] = { tap, push: req.push }
+  const tapped = req[TAPPED]
+  if (tapped !== undefined) return void tapped.taps.push(tap)
+  req[TAPPED] = { taps: [tap], push: req.push }
   req.push = pushSeen
 }
 
 /** One for all requests: a closure on each of them keeps it alive so long that collecting costs more than the rest. */
 function pushSeen(this: Tapped, chunk: Uint8Array | null, encoding?: BufferEncoding): boolean {
-  const { tap, push } = this[TAPPED]!
-  if (chunk === null) tap.end()
-  else tap.chunk(chunk)
+  const { taps, push } = this[TAPPED]!
+  for (const tap of taps) {
+    if (chunk === null) tap.end()
+    else tap.chunk(chunk)
+  }
   // The bytes are kept anyway: whoever waits for them must not wait for a reader that comes later.
-  return push.call(this, chunk, encoding) || tap.wanted
+  return push.call(this, chunk, encoding) || taps.some((tap) => tap.wanted)
 }
 
 /** The bytes that `tap` has seen or is going to see. */
