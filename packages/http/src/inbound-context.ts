@@ -3,6 +3,7 @@ import { correlationIdOf } from './correlation.ts'
 import { readRetryAttempt, readTimeout, timeLeft } from './deadline.ts'
 import type { Exchange } from './exchange.ts'
 import type { CheckedOptions } from './options.ts'
+import { randomHex } from './random-hex.ts'
 import { isSameTrace, traceparentOf } from './traceparent.ts'
 
 /**
@@ -19,7 +20,7 @@ export function inboundContext(
   const correlationId = correlationIdOf(ids, o.correlation.accept, o.clock)
   if (ids.length > 0 && correlationId !== ids[0]) bad(o.correlation.header)
   const parents = x.headerLines('traceparent')
-  const traceparent = traceparentOf(parents)
+  const traceparent = traceparentOf(parents, randomHex)
   if (parents.length > 0 && !isSameTrace(parents[0]!, traceparent)) bad('traceparent')
   const timeout = readTimeout(x.headerLines('x-request-timeout-ms'))
   if (timeout.isMalformed) bad('x-request-timeout-ms')

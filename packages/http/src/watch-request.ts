@@ -34,21 +34,14 @@ export function watchRequest(
     metrics.seconds.observe(ms / 1_000, labels)
     log?.ended(x, state, end, ms)
   })
+  // Heard or not is known once the details were asked for.
   void traced(
     'http:request',
     () => (message = { method: x.method, path: x.path, correlationId, traceparent }),
-    () => (message === undefined ? UNHEARD : told(x, message)),
+    async () =>
+      message &&
+      new Promise<void>((resolve) =>
+        x.onEnd((end) => resolve(void Object.assign(message!, { route: x.route, ...end }))),
+      ),
   )
-}
-
-const UNHEARD = Promise.resolve()
-
-/** Settles when the request is over; the message says how. */
-function told(x: Exchange, message: RequestMessage): Promise<void> {
-  return new Promise((resolve) => {
-    x.onEnd((end) => {
-      Object.assign(message, { route: x.route, ...end })
-      resolve()
-    })
-  })
 }
