@@ -1,7 +1,8 @@
 import { ServerResponse } from 'node:http'
 import { types } from 'node:util'
 import type { StoredResponse } from '@keelson/kernel'
-import { answerTap, type AnswerTapParts } from '../answer-tap.ts'
+import { answerTap, type AnswerTap, type AnswerTapParts } from '../answer-tap.ts'
+import type { Headers } from '../exchange.ts'
 import { headersOf, setOnly, takeHead } from './head.ts'
 
 /** By these two Node itself refuses late headers and late writes. */
@@ -15,149 +16,220 @@ const node = ServerResponse.prototype
 /** Node 22 computes `writableFinished` from `finished`; a property over it is slow. */
 const IS_COMPUTED = Reflect.get(node, 'writableFinished', { finished: true, outputSize: 0 })
 
+/** The answer that a handler made. */
+type Send = (response: StoredResponse, end: (body: Uint8Array) => unknown) => Promise<void>
+
 /**
  * As {@link Exchange.capture}, on an answer of node:http. Patches this one response: its bytes are kept and leave when
  * they may; to the handler they look as if they had left. What stands outside, such as compression, is underneath and
  * gets what leaves. `send` sends another answer by the `end` of that. For adapters.
  */
 export function captureNodeAnswer(
-  res: ServerResponse,
+  res: ServerResponse & { [CAPTURE]?: NodeCapture },
   o: Pick<AnswerTapParts, 'maxBytes' | 'hold' | 'save'>,
-  send: (response: StoredResponse, end: (body: Uint8Array) => unknown) => Promise<void>,
+  send: Send,
 ): void {
-  const { writeHead, write, end, flushHeaders, destroy, sendDate } = res
-  const guards = res as unknown as Guards
-  const before = headersOf(res)
-  let head: { readonly status: number; readonly message: string; readonly isExplicit: boolean } | undefined
-  let isImplied = false
-  let hasEnded = false
-  let isVeiled = false
-  let destroyLater: (() => void) | undefined
+  const capture = new NodeCapture(res, o, send)
+  if (res[CAPTURE] !== undefined)
+    return void Object.assign(
+      res,
+      methodsOf(() => capture),
+    )
+  res[CAPTURE] = capture
+  Object.assign(res, METHODS)
+}
 
-  const tap = answerTap({
-    ...o,
-    isHead: res.req.method === 'HEAD',
-    isGone: () => res.destroyed,
-    fail,
-    replace(response) {
-      unveil()
-      guards._header = null
-      setOnly(res, before)
-      Object.assign(res, { sendDate, statusMessage: '' })
-      send(response, (body) => end.call(res, body, undefined as never)).then(() => destroyLater?.(), fail)
+const CAPTURE: unique symbol = Symbol('keelson.capture')
+
+type Methods = Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy'>
+
+function methodsOf(captureOf: (res: ServerResponse & { [CAPTURE]?: NodeCapture }) => NodeCapture): Methods {
+  return {
+    writeHead(this: ServerResponse, ...args: unknown[]) {
+      return captureOf(this).writeHead(args)
     },
-  })
+    write(this: ServerResponse, ...args: unknown[]) {
+      return captureOf(this).write(args)
+    },
+    end(this: ServerResponse, ...args: unknown[]) {
+      return captureOf(this).end(args)
+    },
+    flushHeaders(this: ServerResponse) {
+      captureOf(this).flushHeaders()
+    },
+    destroy(this: ServerResponse, error?: Error) {
+      return captureOf(this).destroy(error)
+    },
+  }
+}
 
-  function fail(error: unknown): void {
-    res.destroy(error as Error)
+/** Those of all answers, as in head.ts. An answer that is captured twice has its own for the second time. */
+const METHODS = methodsOf((res) => res[CAPTURE]!)
+
+/** One answer that is captured, and what its tap needs. */
+class NodeCapture implements AnswerTapParts {
+  readonly #res: ServerResponse & Guards
+  readonly #under: Methods
+  readonly #send: Send
+  readonly #before: Headers
+  readonly #sendDate: boolean
+  readonly #tap: AnswerTap
+  readonly maxBytes: number
+  readonly hold: 'last' | 'all'
+  readonly save: AnswerTapParts['save']
+  readonly isHead: boolean
+  #head: { readonly status: number; readonly message: string; readonly isExplicit: boolean } | undefined
+  #isImplied = false
+  #hasEnded = false
+  #isVeiled = false
+  #destroyLater: (() => void) | undefined
+
+  constructor(res: ServerResponse, o: Pick<AnswerTapParts, 'maxBytes' | 'hold' | 'save'>, send: Send) {
+    const { writeHead, write, end, flushHeaders, destroy, sendDate } = res
+    this.#res = res as ServerResponse & Guards
+    this.#under = { writeHead, write, end, flushHeaders, destroy }
+    this.#send = send
+    this.#before = headersOf(res)
+    this.#sendDate = sendDate
+    this.maxBytes = o.maxBytes
+    this.hold = o.hold
+    this.save = o.save
+    this.isHead = res.req.method === 'HEAD'
+    this.#tap = answerTap(this)
   }
 
-  /** The head is fixed, as Node's own first write does it. */
-  function fixHead(): void {
-    if (head !== undefined) return
-    isImplied = true
-    try {
-      res.writeHead(res.statusCode)
-    } finally {
-      isImplied = false
-    }
+  isGone(): boolean {
+    return this.#res.destroyed
   }
 
-  /** The answer looks ended. Not to what stands outside: it may still write what it was given before. */
-  function veil(): void {
-    if (write !== node.write || end !== node.end) return
-    isVeiled = guards.finished = true
-    if (IS_COMPUTED) Object.defineProperty(res, 'writableFinished', { value: false, configurable: true })
+  replace(response: StoredResponse): void {
+    const res = this.#res
+    this.#unveil()
+    res._header = null
+    setOnly(res, this.#before)
+    Object.assign(res, { sendDate: this.#sendDate, statusMessage: '' })
+    this.#send(response, (body) => this.#under.end.call(res, body, undefined as never)).then(
+      () => this.#destroyLater?.(),
+      (error: unknown) => this.fail(error),
+    )
   }
 
-  function unveil(): void {
-    if (!isVeiled) return
-    isVeiled = guards.finished = false
-    if (IS_COMPUTED) delete (res as { writableFinished?: boolean }).writableFinished
+  fail(error: unknown): void {
+    this.#res.destroy(error as Error)
   }
 
-  /** Node's own answer to what it does not take. What stands outside would take it for a real call. */
-  function refuse<R>(call: () => R): R {
-    const { finished } = guards
-    guards.finished ||= hasEnded
-    try {
-      return call()
-    } finally {
-      guards.finished = finished
-    }
-  }
-
-  /** What the handler was shown becomes true. */
-  function leave(): void {
-    unveil()
-    if (head === undefined || guards._header !== HELD) return
-    guards._header = null
-    res.statusCode = head.status
-    res.statusMessage = head.message
-    if (head.isExplicit) writeHead.call(res, head.status)
-  }
-
-  res.writeHead = (...args: unknown[]) => {
-    const given = args as Parameters<typeof writeHead>
-    if (guards._header === HELD) return node.writeHead.apply(res, given)
+  writeHead(args: unknown[]): ServerResponse {
+    const res = this.#res
+    const given = args as Parameters<Methods['writeHead']>
+    if (res._header === HELD) return node.writeHead.apply(res, given)
     // Node calls it for implicit headers, when these leave.
-    if (head !== undefined || !takeHead(res, args)) return writeHead.apply(res, given)
-    head = { status: res.statusCode, message: res.statusMessage, isExplicit: !isImplied }
-    guards._header = HELD
-    tap.head(head.status, headersOf(res))
+    if (this.#head !== undefined || !takeHead(res, args)) return this.#under.writeHead.apply(res, given)
+    this.#head = { status: res.statusCode, message: res.statusMessage, isExplicit: !this.#isImplied }
+    res._header = HELD
+    this.#tap.head(res.statusCode, headersOf(res))
     return res
   }
 
-  res.write = (...args: unknown[]) => {
+  write(args: unknown[]): boolean {
     const { chunk, encoding, done } = readWrite(args)
-    if (hasEnded || !isContent(chunk)) return refuse(() => node.write.apply(res, args as Parameters<typeof write>))
-    fixHead()
+    if (this.#hasEnded || !isContent(chunk)) {
+      return this.#refuse(() => node.write.apply(this.#res, args as Parameters<Methods['write']>))
+    }
+    this.#fixHead()
     const bytes = toBytes(chunk, encoding)
     const go = (then?: () => void): boolean => {
-      leave()
-      return write.call(res, bytes, then as never)
+      this.#leave()
+      return this.#under.write.call(this.#res, bytes, then as never)
     }
-    return tap.chunk(bytes, go, done)
+    return this.#tap.chunk(bytes, go, done)
   }
 
-  res.end = (...args: unknown[]) => {
+  end(args: unknown[]): ServerResponse {
+    const res = this.#res
     const { chunk, encoding, done } = readWrite(args)
-    if (hasEnded || (Boolean(chunk) && !isContent(chunk))) {
-      return refuse(() => node.end.apply(res, args as Parameters<typeof end>))
+    if (this.#hasEnded || (Boolean(chunk) && !isContent(chunk))) {
+      return this.#refuse(() => node.end.apply(res, args as Parameters<Methods['end']>))
     }
-    fixHead()
-    hasEnded = true
-    tap.end(isContent(chunk) ? toBytes(chunk, encoding) : NO_BYTES, () => {
-      leave()
+    this.#fixHead()
+    this.#hasEnded = true
+    this.#tap.end(isContent(chunk) ? toBytes(chunk, encoding) : NO_BYTES, () => {
+      this.#leave()
       // What stands outside may know no third argument.
-      end.apply(res, (encoding ? [chunk, encoding, done] : [chunk, done]) as never)
-      destroyLater?.()
+      this.#under.end.apply(res, (encoding ? [chunk, encoding, done] : [chunk, done]) as never)
+      this.#destroyLater?.()
       return true
     })
-    if (tap.phase === 'saving') veil()
+    if (this.#tap.phase === 'saving') this.#veil()
     return res
   }
 
-  res.flushHeaders = () => {
-    if (hasEnded) return
-    fixHead()
-    tap.flush((then) => {
-      leave()
-      flushHeaders.call(res)
+  flushHeaders(): void {
+    if (this.#hasEnded) return
+    this.#fixHead()
+    this.#tap.flush((then) => {
+      this.#leave()
+      this.#under.flushHeaders.call(this.#res)
       if (then !== undefined) process.nextTick(then)
       return true
     })
   }
 
-  res.destroy = (error) => {
+  destroy(error: Error | undefined): ServerResponse {
+    const res = this.#res
     // An answer that has ended has left, as the handler sees it: what fails behind it must not take it back.
-    if (hasEnded && tap.phase === 'saving' && !res.destroyed) {
-      destroyLater ??= () => void destroy.call(res, error)
+    if (this.#hasEnded && this.#tap.phase === 'saving' && !res.destroyed) {
+      this.#destroyLater ??= () => void this.#under.destroy.call(res, error)
       return res
     }
     // When the client has left, the handler may still end its answer.
-    if (!res.destroyed) tap.abandon()
-    return destroy.call(res, error)
+    if (!res.destroyed) this.#tap.abandon()
+    return this.#under.destroy.call(res, error)
+  }
+
+  /** The head is fixed, as Node's own first write does it. */
+  #fixHead(): void {
+    if (this.#head !== undefined) return
+    this.#isImplied = true
+    try {
+      this.#res.writeHead(this.#res.statusCode)
+    } finally {
+      this.#isImplied = false
+    }
+  }
+
+  /** The answer looks ended. Not to what stands outside: it may still write what it was given before. */
+  #veil(): void {
+    if (this.#under.write !== node.write || this.#under.end !== node.end) return
+    this.#isVeiled = this.#res.finished = true
+    if (IS_COMPUTED) Object.defineProperty(this.#res, 'writableFinished', { value: false, configurable: true })
+  }
+
+  #unveil(): void {
+    if (!this.#isVeiled) return
+    this.#isVeiled = this.#res.finished = false
+    if (IS_COMPUTED) delete (this.#res as { writableFinished?: boolean }).writableFinished
+  }
+
+  /** Node's own answer to what it does not take. What stands outside would take it for a real call. */
+  #refuse<R>(call: () => R): R {
+    const { finished } = this.#res
+    this.#res.finished ||= this.#hasEnded
+    try {
+      return call()
+    } finally {
+      this.#res.finished = finished
+    }
+  }
+
+  /** What the handler was shown becomes true. */
+  #leave(): void {
+    const res = this.#res
+    this.#unveil()
+    if (this.#head === undefined || res._header !== HELD) return
+    res._header = null
+    res.statusCode = this.#head.status
+    res.statusMessage = this.#head.message
+    if (this.#head.isExplicit) this.#under.writeHead.call(res, this.#head.status)
   }
 }
 

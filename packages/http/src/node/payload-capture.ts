@@ -45,40 +45,98 @@ const NO_BYTES = new Uint8Array(0)
  * adapters.
  */
 export function capturePayload(
-  reply: PayloadReply,
+  reply: Captured<PayloadReply>,
   o: CaptureOptions,
-  save: Parameters<Exchange['capture']>[1],
+  save: Save,
 ): PayloadCapture {
-  const res = reply.raw
-  const { hijack } = reply
-  const { destroy } = res
-  const before = linesOf(reply.getHeaders())
-  /** The answer that is handed on as a payload. */
-  let current: AnswerTap | undefined
-  let isHijacked = false
-  let isClosed = false
-  let isBroken = false
+  return new KeptPayload(reply, o, save)
+}
 
-  res.destroy = (error) => {
-    // A client that has left has closed it before: this is the handler, and it breaks its answer off.
-    if (!isClosed) {
-      isBroken = true
-      current?.abandon()
-    }
-    return destroy.call(res, error)
+type Save = Parameters<Exchange['capture']>[1]
+
+const CAPTURE: unique symbol = Symbol('keelson.capture')
+
+type Captured<Of> = Of & { [CAPTURE]?: KeptPayload }
+
+/** One for all replies, as in head.ts. */
+function hijackCaptured(this: Captured<PayloadReply>): unknown {
+  return this[CAPTURE]!.hijack()
+}
+
+/** One for all answers. */
+function destroyCaptured(this: Captured<ServerResponse>, error?: Error): ServerResponse {
+  return this[CAPTURE]!.destroy(error)
+}
+
+class KeptPayload implements PayloadCapture {
+  readonly #reply: PayloadReply
+  readonly #res: ServerResponse
+  readonly #hijack: PayloadReply['hijack']
+  readonly #destroy: ServerResponse['destroy']
+  readonly #before: Headers
+  readonly #o: CaptureOptions
+  readonly #save: Save
+  /** The answer that is handed on as a payload. */
+  #current: AnswerTap | undefined
+  #isHijacked = false
+  #isClosed = false
+  #isBroken = false
+
+  constructor(reply: Captured<PayloadReply>, o: CaptureOptions, save: Save) {
+    const res: Captured<ServerResponse> = reply.raw
+    this.#reply = reply
+    this.#res = res
+    this.#hijack = reply.hijack
+    this.#destroy = res.destroy
+    this.#before = linesOf(reply.getHeaders())
+    this.#o = o
+    this.#save = save
+    reply[CAPTURE] = res[CAPTURE] = this
+    reply.hijack = hijackCaptured
+    res.destroy = destroyCaptured
+    res.once('close', () => this.#closed())
   }
-  reply.hijack = () => {
-    reply.hijack = hijack
-    isHijacked = true
-    if (current === undefined) {
-      if (res.req.httpVersionMajor >= 2) captureEnd()
-      else captureNodeAnswer(res, { ...o, save }, (response, end) => send(res, response, end))
+
+  get isHeld(): boolean {
+    return this.#current !== undefined && this.#current.phase !== 'through'
+  }
+
+  async payload(given: unknown): Promise<unknown> {
+    // What an async handler resolves with behind its own `reply.send()` must not overtake the answer that is held.
+    if (this.#isBroken) return given
+    if (this.isHeld || (this.#current !== undefined && given === undefined)) return new Promise(() => {})
+    if (this.#current !== undefined || this.#isHijacked) return given
+    const payload = unpacked(this.#reply, given)
+    if (payload === undefined || payload === null) return this.#whole(NO_BYTES, payload)
+    if (isContent(payload)) return this.#whole(toBytes(payload), payload)
+    const source = streamOf(payload)
+    if (source === undefined) return payload // The framework itself refuses it.
+    return isBodyless(this.#reply.statusCode) ? this.#whole(NO_BYTES, payload) : this.#held(source)
+  }
+
+  hijack(): unknown {
+    const res = this.#res
+    this.#reply.hijack = this.#hijack
+    this.#isHijacked = true
+    if (this.#current === undefined) {
+      if (res.req.httpVersionMajor >= 2) this.#captureEnd()
+      else captureNodeAnswer(res, { ...this.#o, save: this.#save }, (response, end) => send(res, response, end))
     }
-    return hijack.call(reply)
+    return this.#reply.hijack()
+  }
+
+  destroy(error: Error | undefined): ServerResponse {
+    // A client that has left has closed it before: this is the handler, and it breaks its answer off.
+    if (!this.#isClosed) {
+      this.#isBroken = true
+      this.#current?.abandon()
+    }
+    return this.#destroy.call(this.#res, error)
   }
 
   /** Over HTTP/2 what is written at once, such as a problem. */
-  function captureEnd(): void {
+  #captureEnd(): void {
+    const res = this.#res
     const { end } = res
     res.end = (...args: unknown[]) => {
       const go = (): boolean => {
@@ -88,61 +146,66 @@ export function capturePayload(
       res.end = end
       const [chunk] = args
       if (res.headersSent) go()
-      else begin(linesOf(res.getHeaders())).end(isContent(chunk) ? toBytes(chunk) : NO_BYTES, go)
+      else this.#begin(linesOf(res.getHeaders())).end(isContent(chunk) ? toBytes(chunk) : NO_BYTES, go)
       return res
     }
   }
 
-  // Written to `raw` past the framework, or broken off there: nobody has seen it, only that it has begun a stream of
-  // events. A client that has left is no end: the handler goes on.
-  res.once('close', () => {
-    isClosed = true
-    const isSeen = current !== undefined || (isHijacked && res.req.httpVersionMajor < 2)
+  /**
+   * Written to `raw` past the framework, or broken off there: nobody has seen it, only that it has begun a stream of
+   * events. A client that has left is no end: the handler goes on.
+   */
+  #closed(): void {
+    const res = this.#res
+    this.#isClosed = true
+    const isSeen = this.#current !== undefined || (this.#isHijacked && res.req.httpVersionMajor < 2)
     if (isSeen) return
     const isEvents = String(res.getHeader('content-type')).startsWith('text/event-stream')
-    const head = { status: res.statusCode, headers: linesOf(reply.getHeaders()) }
-    if (isEvents) save({ kind: 'part', ...head, why: 'stream' }).catch(() => {})
-    else if (isBroken || hasFinished(res)) save({ kind: 'abandoned' }).catch(() => {})
-  })
+    const head = { status: res.statusCode, headers: linesOf(this.#reply.getHeaders()) }
+    if (isEvents) this.#save({ kind: 'part', ...head, why: 'stream' }).catch(() => {})
+    else if (this.#isBroken || hasFinished(res)) this.#save({ kind: 'abandoned' }).catch(() => {})
+  }
 
   /** The answer begins: its head is fixed. */
-  function begin(headers: Headers): AnswerTap {
+  #begin(headers: Headers): AnswerTap {
+    const res = this.#res
     const fail = (error: unknown): void => void res.destroy(error as Error)
-    const wasHijacked = isHijacked
+    const wasHijacked = this.#isHijacked
     const tap = answerTap({
-      ...o,
-      save,
+      maxBytes: this.#o.maxBytes,
+      hold: this.#o.hold,
+      save: this.#save,
       isHead: res.req.method === 'HEAD',
       isGone: () => res.destroyed,
       fail,
-      replace(response) {
-        if (isHijacked !== wasHijacked) return
-        if (!isHijacked) hijack.call(reply)
-        setOnly(res, before)
+      replace: (response) => {
+        if (this.#isHijacked !== wasHijacked) return
+        if (!this.#isHijacked) this.#hijack.call(this.#reply)
+        setOnly(res, this.#before)
         send(res, response, (body) => res.end(body)).catch(fail)
       },
     })
-    current = tap
-    tap.head(reply.statusCode, headers)
+    this.#current = tap
+    tap.head(this.#reply.statusCode, headers)
     return tap
   }
 
-  function whole(bytes: Uint8Array, payload: unknown): Promise<unknown> {
+  #whole(bytes: Uint8Array, payload: unknown): Promise<unknown> {
     const { promise, resolve } = Promise.withResolvers<unknown>()
-    const restore = keepHead(reply)
+    const restore = keepHead(this.#reply)
     // Whatever length the handler said, the framework says the true one.
-    begin(headersOf(reply, payload).filter(([name]) => name !== 'content-length')).end(bytes, () => {
+    this.#begin(headersOf(this.#reply, payload).filter(([name]) => name !== 'content-length')).end(bytes, () => {
       // What a handler throws behind its own answer may have been answered meanwhile, or have changed its head.
       restore()
-      if (!isHijacked) resolve(payload)
+      if (!this.#isHijacked) resolve(payload)
       return true
     })
     return promise
   }
 
   /** What `source` yields, one chunk late. */
-  function held(source: Readable): Readable {
-    const tap = begin(headersOf(reply, source))
+  #held(source: Readable): Readable {
+    const tap = this.#begin(headersOf(this.#reply, source))
     const out = new Readable({
       read: () => void source.resume(),
       destroy(error, done) {
@@ -163,31 +226,11 @@ export function capturePayload(
     finished(source, { writable: false }, (error) => {
       if (!error) return tap.end(NO_BYTES, () => out.push(null))
       // As long as nothing has left, the framework answers the error instead: that answer comes by here, too.
-      if (tap.phase === 'keeping' && !res.headersSent && !res.destroyed) current = undefined
+      if (tap.phase === 'keeping' && !this.#res.headersSent && !this.#res.destroyed) this.#current = undefined
       else tap.abandon()
       out.destroy(error)
     })
     return out
-  }
-
-  const isHeld = (): boolean => current !== undefined && current.phase !== 'through'
-
-  return {
-    get isHeld() {
-      return isHeld()
-    },
-    async payload(given) {
-      // What an async handler resolves with behind its own `reply.send()` must not overtake the answer that is held.
-      if (isBroken) return given
-      if (isHeld() || (current !== undefined && given === undefined)) return new Promise(() => {})
-      if (current !== undefined || isHijacked) return given
-      const payload = unpacked(reply, given)
-      if (payload === undefined || payload === null) return whole(NO_BYTES, payload)
-      if (isContent(payload)) return whole(toBytes(payload), payload)
-      const source = streamOf(payload)
-      if (source === undefined) return payload // The framework itself refuses it.
-      return isBodyless(reply.statusCode) ? whole(NO_BYTES, payload) : held(source)
-    },
   }
 }
 
