@@ -76,15 +76,34 @@ const SPEC = {
   ),
 }
 
-/** A call's options, without what names the call. Most calls have none. */
-function readOptions(call: TransactionCall & RunCall<unknown>): Resolved<typeof SPEC> {
-  const { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes } = call
-  const given = { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes }
-  const isEmpty = Object.values(given).every((value) => value === undefined)
-  return isEmpty ? NO_OPTIONS : checkOptions('call', given, SPEC, optionFailure)
+type Given = { readonly [option in keyof typeof SPEC]?: unknown }
+
+/** What was read last: the calls of one place all have the same options. */
+let last: { readonly given: Given; readonly read: Resolved<typeof SPEC> } = {
+  given: {},
+  read: checkOptions('call', {}, SPEC),
 }
 
-const NO_OPTIONS = checkOptions('call', {}, SPEC)
+/** A call's options, without what names the call. */
+function readOptions(call: TransactionCall & RunCall<unknown>): Resolved<typeof SPEC> {
+  const { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes } = call
+  const before = last.given
+  if (
+    wait === before.wait &&
+    retain === before.retain &&
+    lease === before.lease &&
+    guarantee === before.guarantee &&
+    codec === before.codec &&
+    retries === before.retries &&
+    bestEffort === before.bestEffort &&
+    maxStoredBytes === before.maxStoredBytes
+  ) {
+    return last.read
+  }
+  const given = { wait, retain, lease, guarantee, codec, retries, bestEffort, maxStoredBytes }
+  last = { given, read: checkOptions('call', given, SPEC, optionFailure) }
+  return last.read
+}
 
 /**
  * Reads a call once.

@@ -15,13 +15,13 @@ export interface Flights<T> {
   /** How many wait now. */
   readonly waiting: number
   /**
-   * The lead, or what the leader's outcome means to this caller.
+   * The lead, at once where nobody leads, or what the leader's outcome means to this caller.
    * `untilMs` is an instant on the monotonic clock; `signal` ends the waiting.
    */
   join(
     key: string,
     caller: { fingerprint: Fingerprint | undefined; untilMs: number; signal: AbortSignal | undefined },
-  ): Promise<{ lead: Lead<T> } | { outcome: Outcome<T> }>
+  ): { lead: Lead<T> } | Promise<{ lead: Lead<T> } | { outcome: Outcome<T> }>
 }
 
 interface Flight<T> {
@@ -81,33 +81,39 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
     }
   }
 
+  /** Until the leader has an outcome to share, or a lead is free. */
+  async function follow(
+    key: string,
+    { fingerprint, untilMs, signal }: Parameters<Flights<T>['join']>[1],
+  ): Promise<{ lead: Lead<T> } | { outcome: Outcome<T> }> {
+    for (;;) {
+      const flight = flights.get(key)
+      if (flight === undefined) return { lead: start(key, fingerprint) }
+      const isOther = differs(flight.fingerprint, fingerprint)
+      if (isOther && flight.isClaimed) return { outcome: refused('KEY_REUSED') }
+      const leftMs = untilMs - clock.monotonic()
+      if (leftMs <= 0 || signal?.aborted === true) {
+        return { outcome: refused('KEY_IN_USE', { retryAfter: RETRY_AFTER_MS }) }
+      }
+      if (isOther) {
+        // The leader itself may be the one with the wrong payload: only a claim tells.
+        flight.claimed ??= Promise.withResolvers()
+        const claimed = await wait(flight, flight.claimed.promise, leftMs, signal)
+        if (claimed === true) return { outcome: refused('KEY_REUSED') }
+        if (claimed !== false) return { outcome: claimed }
+      } else {
+        flight.ended ??= Promise.withResolvers()
+        const outcome = await wait(flight, flight.ended.promise, leftMs, signal)
+        if (outcome !== undefined) return { outcome: outcome.ok ? joined(outcome) : outcome }
+      }
+    }
+  }
+
   return {
     get waiting() {
       return waiting
     },
-    async join(key, { fingerprint, untilMs, signal }) {
-      for (;;) {
-        const flight = flights.get(key)
-        if (flight === undefined) return { lead: start(key, fingerprint) }
-        const isOther = differs(flight.fingerprint, fingerprint)
-        if (isOther && flight.isClaimed) return { outcome: refused('KEY_REUSED') }
-        const leftMs = untilMs - clock.monotonic()
-        if (leftMs <= 0 || signal?.aborted === true) {
-          return { outcome: refused('KEY_IN_USE', { retryAfter: RETRY_AFTER_MS }) }
-        }
-        if (isOther) {
-          // The leader itself may be the one with the wrong payload: only a claim tells.
-          flight.claimed ??= Promise.withResolvers()
-          const claimed = await wait(flight, flight.claimed.promise, leftMs, signal)
-          if (claimed === true) return { outcome: refused('KEY_REUSED') }
-          if (claimed !== false) return { outcome: claimed }
-        } else {
-          flight.ended ??= Promise.withResolvers()
-          const outcome = await wait(flight, flight.ended.promise, leftMs, signal)
-          if (outcome !== undefined) return { outcome: outcome.ok ? joined(outcome) : outcome }
-        }
-      }
-    },
+    join: (key, caller) => (flights.has(key) ? follow(key, caller) : { lead: start(key, caller.fingerprint) }),
   }
 }
 

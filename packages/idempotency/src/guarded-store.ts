@@ -37,26 +37,35 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
   const { store, clock, storeTimeout } = o
   const limit = { answerMs: storeTimeout }
   const timeout = isTransactional(store) ? storeTimeout + BACKSTOP_MS : storeTimeout
-  const repeatable =
-    <T>(ask: (limit: Limit) => Promise<T>) =>
-    (signal: AbortSignal): Promise<T> =>
-      repeated(ask, signal, o)
   // Whoever creates the instance has no request's deadline: what must still be said of a run has none either.
   const detached = context.bind(<T>(fn: () => Promise<T>) => fn())
   const outside = <T>(fn: () => Promise<T>): Promise<T> => (context.remaining() === Infinity ? fn() : detached(fn))
 
-  async function timed<T>(
-    call: string,
-    ask: (signal: AbortSignal) => Promise<T>,
-    late?: (value: T) => void,
-  ): Promise<T> {
+  function timed<T>(call: string, ask: () => Promise<T>, late?: (value: T) => void): Promise<T> {
     const startMs = clock.monotonic()
-    try {
-      return await guard.call(ask, { timeout, ...(late === undefined ? {} : { late }) })
-    } catch (error) {
-      throw isStoreFailure(error) && !isKeelsonError(error) ? refusedBy(error) : error
-    } finally {
-      metrics.storeSeconds.observe((clock.monotonic() - startMs) / 1000, { call })
+    const observe = (): void => metrics.storeSeconds.observe((clock.monotonic() - startMs) / 1000, { call })
+    return guard.call(ask, late === undefined ? { timeout } : { timeout, late }).then(
+      (value) => {
+        observe()
+        return value
+      },
+      (error: unknown) => {
+        observe()
+        throw isStoreFailure(error) && !isKeelsonError(error) ? refusedBy(error) : error
+      },
+    )
+  }
+
+  /** A connection that was lost may have lost a reply only: the store recognises a repeat. */
+  function repeatable<T>(ask: (limit: Limit) => Promise<T>): () => Promise<T> {
+    return () => {
+      const untilMs = clock.monotonic() + Math.min(storeTimeout, context.remaining())
+      return ask(limit).catch((error: unknown) => {
+        // Both together have the time of one: a server that is away must not be waited for twice.
+        const leftMs = untilMs - clock.monotonic()
+        if (leftMs < 1 || !isStoreFailure(error)) throw error
+        return ask({ answerMs: leftMs })
+      })
     }
   }
 
@@ -65,15 +74,15 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
       traced(
         'idempotency:begin',
         () => ({ op: claim.op }),
-        async () => {
-          const begin = await timed(
+        () =>
+          timed(
             'begin',
             repeatable((limit) => store.begin(ref, claim, limit)),
             late,
-          )
-          if ('fingerprintSkipped' in begin) metrics.fingerprintSkipped.inc()
-          return begin
-        },
+          ).then((begin) => {
+            if ('fingerprintSkipped' in begin) metrics.fingerprintSkipped.inc()
+            return begin
+          }),
       ),
     settle: (ref, own, as, retainMs, statements) =>
       traced(
@@ -129,17 +138,4 @@ function refusedBy(cause: unknown): IdempotencyError {
     retryAfter: 1_000,
     details: { reason: 'refused' },
   })
-}
-
-/** A connection that was lost may have lost a reply only: the store recognises a repeat. */
-async function repeated<T>(ask: (limit: Limit) => Promise<T>, signal: AbortSignal, o: CheckedOptions): Promise<T> {
-  const untilMs = o.clock.monotonic() + o.storeTimeout
-  try {
-    return await ask({ answerMs: o.storeTimeout })
-  } catch (error) {
-    // Both together have the time of one: a server that is away must not be waited for twice.
-    const leftMs = untilMs - o.clock.monotonic()
-    if (signal.aborted || leftMs < 1 || !isStoreFailure(error)) throw error
-    return ask({ answerMs: leftMs })
-  }
 }

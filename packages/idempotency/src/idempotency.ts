@@ -148,12 +148,7 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   }
 
   /** A call with its numbers and its channel. */
-  async function counted<T>(
-    mode: 'run' | 'transaction',
-    op: unknown,
-    fn: () => Promise<Outcome<T>>,
-  ): Promise<Outcome<T>> {
-    checkOpen()
+  function counted<T>(mode: 'run' | 'transaction', op: unknown, fn: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
     const details: { op: unknown; outcome?: string; operationId?: string } = { op }
     return traced(
       `idempotency:${mode}`,
@@ -189,7 +184,10 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     }
   }
 
-  const runCounted: Idempotency['run'] = (call, work) => counted('run', call?.op, () => run(call, watched(work)))
+  async function runCounted<T>(call: RunCall<T>, work: (x: Execution) => Promise<T>): Promise<Outcome<T>> {
+    checkOpen()
+    return counted('run', call?.op, () => run(call, watched(work)))
+  }
 
   function refOf(ref: Ref): Uint8Array {
     checkOpen()
@@ -229,12 +227,12 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   return {
     // The types hide `transaction` where this is false.
     transactional: (transaction !== undefined) as true,
-    run: async (call, work) => runCounted(call, work),
+    run: runCounted,
     wrap: (fn, options) => wrap(runCounted, fn, options),
     consume: async (call, work) => consume(runCounted, call, work),
     async transaction(call, work) {
+      checkOpen()
       if (transaction === undefined) {
-        checkOpen()
         throw new IdempotencyError('STORE_NOT_TRANSACTIONAL', 'transaction() needs a store such as postgresStore')
       }
       return counted('transaction', call?.op, () => transaction(call, watched(work)))

@@ -4,7 +4,7 @@ import { optionFailure } from './error.ts'
 import { createExpiryHeap } from './expiry-heap.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import { operationIdOf } from './nonce.ts'
-import type { RefDigest } from './ref.ts'
+import { textOf } from './text-of.ts'
 import type { Claim, IdempotencyStore, Own, RecordView, Trace } from './store.ts'
 
 const SPEC = {
@@ -81,11 +81,11 @@ export function memoryStore(
     const { fingerprint, trace, op } = claim
     const record: MemoryRecord = {
       state: 'inflight',
-      nonce: text(claim.nonce),
+      nonce: textOf(claim.nonce),
       fence: ++lastFence,
       attempt,
       alg: fingerprint?.alg,
-      digest: fingerprint === undefined ? '' : text(fingerprint.digest),
+      digest: fingerprint === undefined ? '' : textOf(fingerprint.digest),
       leaseMs: claim.leaseMs,
       leaseEndsMs: nowMs + claim.leaseMs,
       expiresMs: nowMs + Math.max(claim.retainMs, claim.leaseMs),
@@ -110,7 +110,7 @@ export function memoryStore(
 
   function ownedBy(key: string, own: Own): MemoryRecord | undefined {
     const record = live(key)
-    return record !== undefined && record.nonce === text(own.nonce) && record.fence === own.fence ? record : undefined
+    return record !== undefined && record.nonce === textOf(own.nonce) && record.fence === own.fence ? record : undefined
   }
 
   function wake(key: string): void {
@@ -123,7 +123,7 @@ export function memoryStore(
     transactional: false,
 
     async begin(ref, claim) {
-      const key = text(ref)
+      const key = textOf(ref)
       const held = live(key)
       const decided = held === undefined ? FIRST : decide(held, claim, clock.monotonic())
       switch (decided.kind) {
@@ -142,7 +142,7 @@ export function memoryStore(
     },
 
     async settle(ref, own, as, retainMs) {
-      const key = text(ref)
+      const key = textOf(ref)
       const record = ownedBy(key, own)
       if (record === undefined) return 'lost'
       if (record.state !== 'inflight') return record.state === as.kind ? 'ok' : 'lost'
@@ -150,7 +150,7 @@ export function memoryStore(
       else if (as.kind === 'lapse') record.leaseEndsMs = clock.monotonic()
       else {
         record.state = as.kind
-        record.answer = as.kind === 'done' ? text(as.bytes) : undefined
+        record.answer = as.kind === 'done' ? textOf(as.bytes) : undefined
         record.checkpoint = undefined
         record.expiresMs = clock.monotonic() + retainMs
         // Its entry may come later than that.
@@ -161,7 +161,7 @@ export function memoryStore(
     },
 
     async touch(ref, own, leaseMs, checkpoint) {
-      const record = ownedBy(text(ref), own)
+      const record = ownedBy(textOf(ref), own)
       if (record?.state !== 'inflight') return 'lost'
       renew(record, leaseMs)
       if (checkpoint !== undefined) record.checkpoint = new Uint8Array(checkpoint)
@@ -169,7 +169,7 @@ export function memoryStore(
     },
 
     async peek(ref) {
-      const record = live(text(ref))
+      const record = live(textOf(ref))
       if (record === undefined) return null
       const nowMs = clock.monotonic()
       return {
@@ -185,7 +185,7 @@ export function memoryStore(
     },
 
     async clear(ref, how) {
-      const key = text(ref)
+      const key = textOf(ref)
       const record = live(key)
       if (record === undefined) return false
       const alive = record.state === 'inflight' && record.leaseEndsMs > clock.monotonic()
@@ -194,7 +194,7 @@ export function memoryStore(
       if (typeof how === 'string') records.delete(key)
       else {
         record.state = 'done'
-        record.answer = text(how.bytes)
+        record.answer = textOf(how.bytes)
         record.checkpoint = undefined
         record.fence = ++lastFence // a late settle of the old owner changes nothing
       }
@@ -203,7 +203,7 @@ export function memoryStore(
     },
 
     wait(ref, signal) {
-      const key = text(ref)
+      const key = textOf(ref)
       return new Promise((resolve) => {
         const waiting = waiters.get(key) ?? new Set()
         waiters.set(key, waiting)
@@ -265,10 +265,6 @@ function full(maxRecords: number): KernelError {
     retryAfter: 1_000,
     details: { reason: 'overload' },
   })
-}
-
-function text(given: RefDigest): string {
-  return Buffer.from(given.buffer, given.byteOffset, given.byteLength).toString('latin1')
 }
 
 function bytes(given: string): Uint8Array {

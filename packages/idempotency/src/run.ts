@@ -11,7 +11,7 @@ import { effectContext, runAfterCommit } from '@keelson/kernel/effects'
 import { checkCall, type CheckedCall, type RunCall } from './call.ts'
 import { createRunClaims } from './claim-run.ts'
 import { RunningExecution, type Execution } from './execution.ts'
-import type { Flights } from './flights.ts'
+import type { Flights, Lead } from './flights.ts'
 import type { GuardedStore } from './guarded-store.ts'
 import { jsonCodec } from './json-codec.ts'
 import { keepLease, type Lease } from './lease.ts'
@@ -20,6 +20,7 @@ import { isTransactional, type CheckedOptions } from './options.ts'
 import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
 import type { Owed } from './owed.ts'
 import type { Begin, Claim, Held, Own, Settlement } from './store.ts'
+import { textOf } from './text-of.ts'
 import { traceOfContext } from './trace.ts'
 
 /** `run()` of an instance. */
@@ -62,7 +63,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
   const { store, clock, logger } = o
   const claims = createRunClaims(guarded, store, clock)
 
-  async function lead<T>(attempt: Attempt<T>, claimed: () => void): Promise<Led<T>> {
+  async function lead<T>(attempt: Attempt<T>, leader: Lead<Uint8Array>): Promise<Led<T>> {
     const { checked, claim, codec, untilMs } = attempt
     let won: Awaited<ReturnType<typeof claims.claim>>
     try {
@@ -79,7 +80,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     }
     const { begin, waited } = won
     if (begin.kind !== 'yours') return answered(begin, codec, waited)
-    claimed()
+    leader.claimed()
     return execute(attempt, { ...won, begin })
   }
 
@@ -110,11 +111,11 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
       ;({ statements, effects } = end)
     } catch (error) {
       lease.stop()
-      await askable(lease)
+      if (!lease.alive) await askable()
       return failed(attempt, own, running, lease, error)
     }
     lease.stop()
-    await askable(lease)
+    if (!lease.alive) await askable()
     const encoded = encode(value, attempt)
     const as: Settlement = encoded.kept ? { kind: 'done', bytes: encoded.bytes! } : { kind: 'tombstone' }
     const outcome = (stored: boolean): Led<T> => {
@@ -139,7 +140,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
         owed.add(`the end of ${checked.op}`, clock.monotonic() + checked.leaseMs, settle)
         return outcome(false)
       }
-      await runAfterCommit(effects, ctx, { logger, clock })
+      if (effects.length > 0) await runAfterCommit(effects, ctx, { logger, clock })
       return outcome(as.kind === 'done')
     }
     // Within its lease nobody can have taken the key over: then the store has lost the record, and is told again.
@@ -163,8 +164,8 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
   }
 
   /** Another may have had the key since its lease ended: then the store must be asked, if it can be. */
-  async function askable(lease: Lease): Promise<void> {
-    if (!lease.alive) await guarded.passable(LONGEST_PROBE_MS)
+  function askable(): Promise<void> {
+    return guarded.passable(LONGEST_PROBE_MS)
   }
 
   /** The work threw: the key is free again, or nobody knows how far it came. */
@@ -226,7 +227,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const value = await attempt.work(running)
     const { perform, effects } = running.end()
     for (const effect of perform) await effect.perform?.(ctx)
-    await runAfterCommit(effects, ctx, { logger, clock })
+    if (effects.length > 0) await runAfterCommit(effects, ctx, { logger, clock })
     const encoded = encode(value, attempt)
     const run = { ok: true, kind: 'unprotected', replayed: false, waited: false, stored: false, attempt: 1 } as const
     const shared = { ...run, operationId: ctx.operationId }
@@ -285,16 +286,16 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const checked = checkCall(call, o)
     const codec = call.codec ?? (jsonCodec as Codec<T>)
     const untilMs = clock.monotonic() + checked.waitMs
-    const joined = await flights.join(Buffer.from(checked.ref).toString('latin1'), { ...checked, untilMs })
+    const key = textOf(checked.ref)
+    const { fingerprint, signal } = checked
+    const joined = await flights.join(key, { fingerprint, signal, untilMs })
     if ('outcome' in joined) {
       return joined.outcome.ok ? decoded(joined.outcome, codec) : joined.outcome
     }
     let led: Led<T> | undefined
     try {
       const ctx = effectContext({ scope: checked.scope, op: checked.op, clock })
-      led = await lead({ checked, claim: claimOf(checked, ctx.operationId), ctx, codec, work, untilMs }, () =>
-        joined.lead.claimed(),
-      )
+      led = await lead({ checked, claim: claimOf(checked, ctx.operationId), ctx, codec, work, untilMs }, joined.lead)
       return led.outcome
     } finally {
       joined.lead.end(led?.shared)

@@ -18,6 +18,7 @@ import type { Flights, Lead } from './flights.ts'
 import type { CheckedOptions } from './options.ts'
 import { refused, type Outcome } from './outcome.ts'
 import type { TransactionEnd, WithinResult } from './store.ts'
+import { textOf } from './text-of.ts'
 import { traceOfContext } from './trace.ts'
 
 /** What the work may know of its operation. */
@@ -57,7 +58,7 @@ export function createTransaction(
     checked: CheckedCall,
     work: (tx: Tx, op: Operation) => Promise<Reply>,
     untilMs: number,
-    { claimed }: Lead<StoredResponse>,
+    leader: Lead<StoredResponse>,
   ): Promise<Outcome<StoredResponse>> {
     const operationId = uuidv7(clock)
     const ended = new AbortController()
@@ -66,7 +67,7 @@ export function createTransaction(
     let thrown: { error: unknown } | undefined
 
     const run = async (tx: Tx): Promise<TransactionEnd<Ran>> => {
-      claimed()
+      leader.claimed()
       thrown = undefined
       try {
         return await endWith(await work(tx, operation), ctx, checked.bestEffort, o.maxStoredBytes)
@@ -78,7 +79,8 @@ export function createTransaction(
     try {
       const claim = { ...claimOf(checked, operationId), stallMs: checked.leaseMs, retries: checked.retries }
       const result = await claiming.within(checked.ref, claim, run, untilMs)
-      if (result.kind === 'ran') await runAfterCommit(result.value.effects, ctx, { logger, clock })
+      if (result.kind === 'ran' && result.value.effects.length > 0)
+        await runAfterCommit(result.value.effects, ctx, { logger, clock })
       return outcomeOf(result, operationId)
     } catch (error) {
       // The work's own error is its caller's, even when it looks like ours.
@@ -98,7 +100,7 @@ export function createTransaction(
   return async (call, work) => {
     const checked = checkCall(call, o)
     const untilMs = clock.monotonic() + checked.waitMs
-    const key = Buffer.from(checked.ref).toString('latin1')
+    const key = textOf(checked.ref)
     const joined = await flights.join(key, { ...checked, untilMs })
     if ('outcome' in joined) return joined.outcome
     let outcome: Outcome<StoredResponse> | undefined

@@ -30,15 +30,16 @@ const METHODS = ['statements', 'combine', 'perform', 'afterCommit'] as const
 /** The context of a unit: a new operation id, and what the running request says of itself. */
 export function effectContext(o: { scope?: string; op?: string; operationId?: string; clock?: Clock }): EffectContext {
   const { correlationId, traceparent, principal } = context.get() ?? {}
-  return {
+  const made: { -readonly [member in keyof EffectContext]: EffectContext[member] } = {
     operationId: o.operationId ?? uuidv7(o.clock),
-    ...(o.scope === undefined ? {} : { scope: o.scope }),
-    ...(o.op === undefined ? {} : { op: o.op }),
-    ...(correlationId === undefined ? {} : { correlationId }),
-    ...(traceparent === undefined ? {} : { traceparent }),
-    ...(principal === undefined ? {} : { principal }),
     now: (o.clock ?? systemClock).now(),
   }
+  if (o.scope !== undefined) made.scope = o.scope
+  if (o.op !== undefined) made.op = o.op
+  if (correlationId !== undefined) made.correlationId = correlationId
+  if (traceparent !== undefined) made.traceparent = traceparent
+  if (principal !== undefined) made.principal = principal
+  return made
 }
 
 /**

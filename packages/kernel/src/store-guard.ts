@@ -7,6 +7,7 @@ import { storeCalls, storeOpen, type StoreOutcome } from './kernel-metrics.ts'
 import { type Logger } from './logger.ts'
 import { checkOptions, opt } from './options.ts'
 import { isStoreFailure as defaultStoreFailure } from './store-failure.ts'
+import { createTimeLimits } from './time-limits.ts'
 import { traced } from './traced.ts'
 
 /** What `createStoreGuard` takes. */
@@ -33,7 +34,8 @@ export type StoreGuardState = 'closed' | 'open'
 export interface StoreGuard {
   /**
    * Runs `fn` under the guard. `timeout` replaces the guard's own; `late` receives a result that came after the caller
-   * was told no, to give a claim or a connection back.
+   * was told no, to give a claim or a connection back. The signal aborts when the time is over; it is made for an `fn`
+   * that declares it.
    * @throws KernelError STORE_UNAVAILABLE with `details.reason` 'timeout', 'open' or 'overload'; else what `fn` threw.
    */
   call<T>(fn: (signal: AbortSignal) => Promise<T>, o?: { timeout?: Duration; late?: (value: T) => void }): Promise<T>
@@ -100,6 +102,7 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
   let openedAt: number | undefined
   let lastError: string | undefined
   const listeners = new Set<(state: StoreGuardState) => void>()
+  const limits = createTimeLimits(clock, timeout)
   storeOpen.add(0, { store: name })
 
   function change(to: StoreGuardState): void {
@@ -145,7 +148,8 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
 
   async function probe(ask: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
     probing = true
-    await limited(ask, { limitMs: timeout, late: undefined, ownDeadline: false, ended() {} }).catch(() => {})
+    const once = { limitMs: timeout, late: undefined, ownDeadline: false, ended() {} }
+    await limited((signal) => ask(signal), once).catch(() => {})
     probing = false
     if (state === 'open') scheduleProbe()
   }
@@ -163,43 +167,45 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
     { limitMs, late, ownDeadline, ended }: Attempt<T>,
   ): Promise<T> {
     const successesAtStart = successes
-    const controller = new AbortController()
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    // It costs more than the rest of a call.
+    const controller = fn.length === 0 ? undefined : new AbortController()
     let told = false
     pending++
-    const answer = call(fn, controller.signal)
-    const timer = clock.timer(() => {
-      // From here on an answer is late: `fn` may answer as soon as it hears of the abort.
-      told = true
-      counts.timeouts++
-      ended('timeout')
-      const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
-      if (!ownDeadline) failed(error, successesAtStart)
-      controller.abort(error)
-      reject(error)
-    }, limitMs)
-    answer.then(
-      (value) => {
-        pending--
-        succeeded()
-        if (told) return late === undefined ? undefined : attempt('late', () => late(value))
-        timer.cancel()
-        ended('ok')
-        resolve(value)
-      },
-      (error: unknown) => {
-        pending--
-        if (told) return
-        timer.cancel()
-        const isFailure = isStoreFailure(error)
-        ended(isFailure ? 'failed' : 'error')
-        if (isFailure) failed(error, successesAtStart)
-        // A driver's other error is the store's own answer, so it lives; an error of ours says nothing of it.
-        else if (!isKeelsonError(error)) succeeded()
+    const answer = call(fn, controller?.signal as AbortSignal)
+    return new Promise<T>((resolve, reject) => {
+      const reached = (): void => {
+        // From here on an answer is late: `fn` may answer as soon as it hears of the abort.
+        told = true
+        counts.timeouts++
+        ended('timeout')
+        const error = unavailable(name, `did not answer in ${Math.round(limitMs)} ms`, 'timeout', LEAST_RETRY_MS)
+        if (!ownDeadline) failed(error, successesAtStart)
+        controller?.abort(error)
         reject(error)
-      },
-    )
-    return promise
+      }
+      const limit = limitMs === timeout ? limits.begin(reached) : clock.timer(reached, limitMs)
+      answer.then(
+        (value) => {
+          pending--
+          succeeded()
+          if (told) return late === undefined ? undefined : attempt('late', () => late(value))
+          limit.cancel()
+          ended('ok')
+          resolve(value)
+        },
+        (error: unknown) => {
+          pending--
+          if (told) return
+          limit.cancel()
+          const isFailure = isStoreFailure(error)
+          ended(isFailure ? 'failed' : 'error')
+          if (isFailure) failed(error, successesAtStart)
+          // A driver's other error is the store's own answer, so it lives; an error of ours says nothing of it.
+          else if (!isKeelsonError(error)) succeeded()
+          reject(error)
+        },
+      )
+    })
   }
 
   /** Throws its refusals: {@link traced} makes rejections of them. */
@@ -270,8 +276,12 @@ function timeoutOf(o: { timeout?: Duration; late?: unknown }): number | undefine
 }
 
 /** `fn` may throw before its promise exists. */
-async function call<T>(fn: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
-  return fn(signal)
+function call<T>(fn: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  try {
+    return Promise.resolve(fn(signal))
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 /** The one way in which a store is said to be away. */
