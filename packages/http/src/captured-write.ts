@@ -46,13 +46,14 @@ const keptCodec: Codec<Kept> = {
  * Resolves with undefined when the handler is to run, else with what to answer in its place.
  * Rejects with the core's errors for a call that cannot be read.
  */
-export async function capturedWrite(
+export function capturedWrite(
   x: Exchange,
   call: RunCall<unknown>,
   parts: CapturedWriteParts,
 ): Promise<StoredResponse | undefined> {
-  const entered = Promise.withResolvers<undefined>()
+  const first = Promise.withResolvers<StoredResponse | undefined>()
   const kept = Promise.withResolvers<Kept>()
+  let hasEntered = false
   let released: Error | undefined
 
   /** The work ends without an answer to keep. */
@@ -73,7 +74,8 @@ export async function capturedWrite(
       settle(captured, execution)
       return traced('http:capture', () => messageOf(x, captured), otherAnswer)
     })
-    entered.resolve(undefined)
+    hasEntered = true
+    first.resolve(undefined)
     return kept.promise
   }
 
@@ -112,15 +114,22 @@ export async function capturedWrite(
   const outcome = parts.idempotency.run<Kept>({ ...call, codec: keptCodec, maxStoredBytes }, (execution) =>
     work(execution),
   )
-  try {
-    // The race hears `outcome` to its end, also when nobody asks for it: a handler may never answer.
-    const first = await Promise.race([entered.promise, outcome])
-    return first === undefined ? undefined : answerOf(first)
-  } catch (error) {
-    const refusal = inputProblem(error)
-    if (refusal === undefined) throw error
-    return parts.refuse(refusal)
+  async function answerInstead(): Promise<StoredResponse | undefined> {
+    try {
+      return answerOf(await outcome)
+    } catch (error) {
+      const refusal = inputProblem(error)
+      if (refusal === undefined) throw error
+      return parts.refuse(refusal)
+    }
   }
+
+  /** Heard to its end, also when nobody asks for it: a handler may never answer. */
+  const over = (): void => {
+    if (!hasEntered) first.resolve(answerInstead())
+  }
+  outcome.then(over, over)
+  return first.promise
 }
 
 /** What listeners of `keelson:http:capture` are told, from the end of an answer to its being stored. */

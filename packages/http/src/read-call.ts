@@ -32,7 +32,7 @@ export async function readCall(x: Exchange, rule: CheckedIdempotentRule, o: Chec
     ...(await readContent(x, rule.fingerprint)),
     ...(rule.retain === undefined ? {} : { retain: rule.retain }),
     ...(rule.wait === undefined ? {} : { wait: rule.wait }),
-    signal: x.signal,
+    signal: () => x.signal,
   }
 }
 

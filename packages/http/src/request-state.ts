@@ -15,8 +15,8 @@ export interface RequestState {
   isClaimed: boolean
   /** Its answer is that of an earlier request. */
   isReplayed: boolean
-  /** The calls under its key, by route: read once; undefined before the first. */
-  calls: Map<object, Promise<Call | undefined>> | undefined
+  /** The call under its key, of the route that has read it last. */
+  call: { readonly by: object; readonly read: Promise<Call | undefined> } | undefined
 }
 
 /** The states of one http: two of them may see the same exchange. */
@@ -39,7 +39,7 @@ export function createRequestStates(): RequestStates {
         known: undefined,
         isClaimed: false,
         isReplayed: false,
-        calls: undefined,
+        call: undefined,
       }),
     of: (x) => (x as Known)[STATE],
   }

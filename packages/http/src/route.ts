@@ -54,14 +54,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   const refuseEarly = earlyRules(before, parts)
 
   /** The call under the request's key, read once; undefined without a key. */
-  function callOf(x: Exchange, state: RequestState): Promise<Call | undefined> {
-    const calls = (state.calls ??= new Map<object, Promise<Call | undefined>>())
-    let call = calls.get(parts)
-    if (call === undefined) {
-      call = idempotent === undefined ? Promise.resolve(undefined) : readCall(x, idempotent, o)
-      calls.set(parts, call)
-    }
-    return call
+  async function callOf(x: Exchange, state: RequestState): Promise<Call | undefined> {
+    if (idempotent === undefined) return undefined
+    if (state.call?.by !== parts) state.call = { by: parts, read: readCall(x, idempotent, o) }
+    return state.call.read
   }
 
   function stateOf(x: Exchange): RequestState {

@@ -347,7 +347,7 @@ describe.each(databases)('a transactional route on $name', ({ open }) => {
     const { run, transaction } = database.idempotency
     const http = httpWith({ idempotency: { run, transaction: (given, work) => transaction((call = given), work) } })
     await send({ key: newKey() }, insert, { retain: '7d', wait: '100ms' }, http)
-    expect(call).toMatchObject({ retain: 604_800_000, wait: 100, retries: 2, signal: expect.any(AbortSignal) })
+    expect(call).toMatchObject({ retain: 604_800_000, wait: 100, retries: 2, signal: expect.any(Function) })
   })
 
   it('gives a large answer once, then says that it was not kept', async () => {

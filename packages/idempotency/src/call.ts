@@ -18,8 +18,8 @@ export interface Call extends Ref {
   readonly lease?: Duration
   /** Of `run()`; default the instance's. */
   readonly guarantee?: Guarantee
-  /** Ends the waiting for another call, never the work. */
-  readonly signal?: AbortSignal
+  /** Ends the waiting for another call, never the work. A function is asked for it once there is something to wait for. */
+  readonly signal?: AbortSignal | (() => AbortSignal)
   /** The person whom the answer speaks of, 1 to 128 characters; default the context's principal. Kept as a digest. */
   readonly subject?: string
 }
@@ -55,7 +55,7 @@ export interface CheckedCall {
   readonly retries: number
   readonly bestEffort: boolean
   readonly maxStoredBytes: number
-  readonly signal: AbortSignal | undefined
+  readonly signal: Call['signal']
   readonly subject: Uint8Array | undefined
 }
 
@@ -144,6 +144,11 @@ export function checkCall(
 function fingerprintOfCall({ input, fingerprint }: Call): Fingerprint | undefined {
   if (fingerprint !== undefined) return checkFingerprint(fingerprint)
   return input === undefined ? undefined : fingerprintOf(input)
+}
+
+/** The signal that ends a call's waiting. */
+export function signalOf(signal: Call['signal']): AbortSignal | undefined {
+  return typeof signal === 'function' ? signal() : signal
 }
 
 /** @throws IdempotencyError INPUT_INVALID */

@@ -1,4 +1,5 @@
 import type { Clock } from '@keelson/kernel'
+import { signalOf, type Call } from './call.ts'
 import type { GuardedStore } from './guarded-store.ts'
 import type { RefDigest } from './ref.ts'
 import type { Begin, Claim, IdempotencyStore } from './store.ts'
@@ -16,7 +17,7 @@ export interface RunClaims {
   claim(
     ref: RefDigest,
     claim: Claim,
-    o: { untilMs: number; signal: AbortSignal | undefined; late(begin: Begin): void },
+    o: { untilMs: number; signal: Call['signal']; late(begin: Begin): void },
   ): Promise<{ begin: Begin; sentMs: number; waited: boolean }>
 }
 
@@ -52,15 +53,17 @@ export function createRunClaims(guarded: GuardedStore, store: IdempotencyStore, 
 
   return {
     async claim(ref, claim, { untilMs, signal, late }) {
+      let waiting: AbortSignal | undefined
       for (let looks = 0; ; looks++) {
         const sentMs = clock.monotonic()
         const begin = await guarded.begin(ref, claim, late)
         const leftMs = untilMs - clock.monotonic()
-        if (begin.kind !== 'busy' || leftMs <= 0 || signal?.aborted === true) {
+        if (begin.kind === 'busy' && leftMs > 0) waiting ??= signalOf(signal)
+        if (begin.kind !== 'busy' || leftMs <= 0 || waiting?.aborted === true) {
           return { begin, sentMs, waited: looks > 0 }
         }
         // The store's lease ends within its own rounding of a millisecond.
-        await pause(ref, Math.min(leftMs, begin.leaseLeftMs + 1, pollMs(claim.leaseMs, looks)), signal)
+        await pause(ref, Math.min(leftMs, begin.leaseLeftMs + 1, pollMs(claim.leaseMs, looks)), waiting)
       }
     },
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '@keelson/kernel'
+import { signalOf, type Call } from './call.ts'
 import { differs, type Fingerprint } from './fingerprint.ts'
 import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
 
@@ -20,7 +21,7 @@ export interface Flights<T> {
    */
   join(
     key: string,
-    caller: { fingerprint: Fingerprint | undefined; untilMs: number; signal: AbortSignal | undefined },
+    caller: { fingerprint: Fingerprint | undefined; untilMs: number; signal: Call['signal'] },
   ): { lead: Lead<T> } | Promise<{ lead: Lead<T> } | { outcome: Outcome<T> }>
 }
 
@@ -84,8 +85,9 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
   /** Until the leader has an outcome to share, or a lead is free. */
   async function follow(
     key: string,
-    { fingerprint, untilMs, signal }: Parameters<Flights<T>['join']>[1],
+    { fingerprint, untilMs, signal: given }: Parameters<Flights<T>['join']>[1],
   ): Promise<{ lead: Lead<T> } | { outcome: Outcome<T> }> {
+    const signal = signalOf(given)
     for (;;) {
       const flight = flights.get(key)
       if (flight === undefined) return { lead: start(key, fingerprint) }

@@ -101,7 +101,7 @@ export function createTransaction(
     const checked = checkCall(call, o)
     const untilMs = clock.monotonic() + checked.waitMs
     const key = textOf(checked.ref)
-    const joined = await flights.join(key, { ...checked, untilMs })
+    const joined = await flights.join(key, { fingerprint: checked.fingerprint, signal: checked.signal, untilMs })
     if ('outcome' in joined) return joined.outcome
     let outcome: Outcome<StoredResponse> | undefined
     try {

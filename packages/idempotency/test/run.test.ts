@@ -146,6 +146,29 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     await first
   })
 
+  test('a signal that is a function is asked for only when there is something to wait for', async () => {
+    let asked = 0
+    const controller = new AbortController()
+    const signal = (): AbortSignal => (asked++, controller.signal)
+    const call = { ...someCall(), wait: '1h', signal } as const
+    const release = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const idempotency = another()
+    const first = idempotency.run(call, async () => {
+      started.resolve()
+      await release.promise
+    })
+    await started.promise
+    expect(asked).toBe(0)
+    const waiting = [idempotency, another()].map((one) => one.run(call, async () => {}))
+    setTimeout(() => controller.abort(), 20)
+    for (const refused of await Promise.all(waiting)) expect(refused).toMatchObject({ ok: false, code: 'KEY_IN_USE' })
+    release.resolve()
+    await first
+    await idempotency.run(call, async () => {})
+    expect(asked).toBe(2)
+  })
+
   test('a work that throws leaves the key free, and exactly one of those who waited runs next', async () => {
     const idempotency = another()
     const call = someCall()

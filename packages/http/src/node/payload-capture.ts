@@ -44,11 +44,7 @@ const NO_BYTES = new Uint8Array(0)
  * Responses. An answer behind a hijack is captured as its bytes reach node:http; one that is neither is 'abandoned'. For
  * adapters.
  */
-export function capturePayload(
-  reply: Captured<PayloadReply>,
-  o: CaptureOptions,
-  save: Save,
-): PayloadCapture {
+export function capturePayload(reply: Captured<PayloadReply>, o: CaptureOptions, save: Save): PayloadCapture {
   return new KeptPayload(reply, o, save)
 }
 
@@ -192,9 +188,11 @@ class KeptPayload implements PayloadCapture {
 
   #whole(bytes: Uint8Array, payload: unknown): Promise<unknown> {
     const { promise, resolve } = Promise.withResolvers<unknown>()
-    const restore = keepHead(this.#reply)
+    const headers = this.#reply.getHeaders()
+    const restore = keepHead(this.#reply, headers)
     // Whatever length the handler said, the framework says the true one.
-    this.#begin(headersOf(this.#reply, payload).filter(([name]) => name !== 'content-length')).end(bytes, () => {
+    const lines = headersOf(headers, this.#reply.statusCode, payload).filter(([name]) => name !== 'content-length')
+    this.#begin(lines).end(bytes, () => {
       // What a handler throws behind its own answer may have been answered meanwhile, or have changed its head.
       restore()
       if (!this.#isHijacked) resolve(payload)
@@ -205,7 +203,7 @@ class KeptPayload implements PayloadCapture {
 
   /** What `source` yields, one chunk late. */
   #held(source: Readable): Readable {
-    const tap = this.#begin(headersOf(this.#reply, source))
+    const tap = this.#begin(headersOf(this.#reply.getHeaders(), this.#reply.statusCode, source))
     const out = new Readable({
       read: () => void source.resume(),
       destroy(error, done) {
@@ -263,12 +261,12 @@ export function giveReply(
 }
 
 /** Remembers status and headers. Cookies are added to a reply, never replaced. */
-function keepHead(reply: PayloadReply): () => void {
+function keepHead(reply: PayloadReply, kept: HeaderValues): () => void {
   const { raw, statusCode } = reply
-  const { 'set-cookie': _, ...headers } = reply.getHeaders()
   return () => {
     if (raw.headersSent || raw.statusCode === statusCode) return
     raw.statusCode = statusCode
+    const { 'set-cookie': _, ...headers } = kept
     for (const [name, value] of Object.entries(headers)) if (value !== undefined) reply.header(name, value as string)
   }
 }
@@ -293,20 +291,24 @@ function streamOf(payload: unknown): Readable | undefined {
  * An answer without content has no headers of content, whatever its handler gave.
  * Throws for what node:http will refuse: nothing is saved then, and the framework answers the error.
  */
-function headersOf(reply: PayloadReply, payload: unknown): Headers {
-  const lines = linesOf(reply.getHeaders())
+function headersOf(headers: HeaderValues, status: number, payload: unknown): Headers {
+  const lines = linesOf(headers)
   for (const [name, value] of lines) {
     validateHeaderName(name)
     validateHeaderValue(name, value)
   }
-  if (payload === undefined || payload === null || !isBodyless(reply.statusCode)) return lines
+  if (payload === undefined || payload === null || !isBodyless(status)) return lines
   return lines.filter(([name]) => name !== 'content-type' && name !== 'content-length')
 }
 
 function linesOf(headers: HeaderValues): Headers {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    value === undefined ? [] : [value].flat().map((one) => [name, String(one)] as const),
-  )
+  const lines: [string, string][] = []
+  for (const name of Object.keys(headers)) {
+    const value = headers[name]
+    if (Array.isArray(value)) for (const one of value) lines.push([name, String(one)])
+    else if (value !== undefined) lines.push([name, String(value)])
+  }
+  return lines
 }
 
 function isBodyless(status: number): boolean {
