@@ -46,6 +46,32 @@ interface Ran {
 /** One for all: it captures a stack, which costs more than the rest of an end. */
 const ENDED = new DOMException('the transaction has ended', 'AbortError')
 
+/** An operation whose signal is made when it is asked for: few works do. */
+class OpenOperation implements Operation {
+  readonly operationId: string
+  readonly scope: string
+  readonly op: string
+  #ended = false
+  #controller: AbortController | undefined
+
+  constructor(operationId: string, scope: string, op: string) {
+    this.operationId = operationId
+    this.scope = scope
+    this.op = op
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#ended) this.#controller.abort(ENDED)
+    return this.#controller.signal
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#controller?.abort(ENDED)
+  }
+}
+
 /** Duplicates of this process join; the one that leads asks the store. */
 export function createTransaction(
   claiming: Claiming,
@@ -61,9 +87,9 @@ export function createTransaction(
     leader: Lead<StoredResponse>,
   ): Promise<Outcome<StoredResponse>> {
     const operationId = uuidv7(clock)
-    const ended = new AbortController()
-    const operation: Operation = { operationId, scope: checked.scope, op: checked.op, signal: ended.signal }
-    const ctx = effectContext({ ...operation, clock })
+    const { scope, op } = checked
+    const operation = new OpenOperation(operationId, scope, op)
+    const ctx = effectContext({ operationId, scope, op, clock })
     let thrown: { error: unknown } | undefined
 
     const run = async (tx: Tx): Promise<TransactionEnd<Ran>> => {
@@ -93,7 +119,7 @@ export function createTransaction(
       }
       throw error
     } finally {
-      ended.abort(ENDED)
+      operation.end()
     }
   }
 

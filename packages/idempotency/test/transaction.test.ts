@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { context, KernelError, type Tx } from '@keelson/kernel'
-import { reply, unwrap, type Call, type Executed, type Outcome, type StoredResponse } from '@keelson/idempotency'
+import {
+  reply,
+  unwrap,
+  type Call,
+  type Executed,
+  type Operation,
+  type Outcome,
+  type StoredResponse,
+} from '@keelson/idempotency'
 import { databases, type Orders } from './orders.ts'
 
 let keys = 0
@@ -430,11 +438,18 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
 
   test("the operation's signal aborts when its transaction has ended", async () => {
     let signal: AbortSignal | undefined
-    await orders.idempotency.transaction(callOf(), async (_tx, operation) => {
+    let unasked: Operation | undefined
+    const outcome = await orders.idempotency.transaction(callOf(), async (_tx, operation) => {
       signal = operation.signal
       return reply(200, String(signal.aborted))
     })
-    expect(signal?.aborted).toBe(true)
+    expect(text(outcome)).toBe('false')
+    await orders.idempotency.transaction(callOf(), async (_tx, operation) => {
+      unasked = operation
+      return reply(200)
+    })
+    expect(signal).toMatchObject({ aborted: true, reason: { name: 'AbortError' } })
+    expect(unasked?.signal).toMatchObject({ aborted: true, reason: { name: 'AbortError' } })
   })
 
   test('a closed instance refuses', async () => {

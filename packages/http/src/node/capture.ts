@@ -17,7 +17,7 @@ const node = ServerResponse.prototype
 const IS_COMPUTED = Reflect.get(node, 'writableFinished', { finished: true, outputSize: 0 })
 
 /** The answer that a handler made. */
-type Send = (response: StoredResponse, end: (body: Uint8Array) => unknown) => Promise<void>
+type Send = (response: StoredResponse, end: (body: Uint8Array | string) => unknown) => Promise<void>
 
 /**
  * As {@link Exchange.capture}, on an answer of node:http. Patches this one response: its bytes are kept and leave when

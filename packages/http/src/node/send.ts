@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
 import type { StoredResponse } from '@keelson/kernel'
 import { groupHeaders } from '../list-header.ts'
@@ -10,7 +11,7 @@ import { hasStatusMessage } from './head.ts'
 export async function send(
   res: ServerResponse,
   { status, headers, body }: StoredResponse,
-  end: (body: Uint8Array) => unknown,
+  end: (body: Uint8Array | string) => unknown,
 ): Promise<void> {
   if (res.destroyed && res.headersSent) return
   res.statusCode = status
@@ -18,6 +19,15 @@ export async function send(
   if (hasStatusMessage(res)) res.statusMessage = ''
   for (const [name, value] of groupHeaders(headers, (name) => res.getHeader(name))) res.setHeader(name, value)
   const handedOver = new Promise<void>((resolve) => res.once('finish', resolve).once('close', resolve))
-  end(body)
+  end(inOneWrite(body))
   if (!res.destroyed) await handedOver
+}
+
+/** Longer bodies are not worth the copy. */
+const ONE_WRITE_BYTES = 16_384
+
+/** Node sends a text together with the header block, bytes behind it. ASCII is the same text in every encoding. */
+function inOneWrite(body: Uint8Array): Uint8Array | string {
+  if (body.length === 0 || body.length > ONE_WRITE_BYTES || !isAscii(body)) return body
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')
 }
