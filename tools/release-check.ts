@@ -12,6 +12,7 @@ const LIMITS: Record<string, string> = {
   // The design says 8: the guard brings its metrics along, and the table of what a dead Redis says.
   '@keelson/kernel': '8.5 kB',
   '@keelson/idempotency': '13 kB',
+  '@keelson/cache': '14 kB',
   // It has no root yet: its first subpath.
   '@keelson/resilience': '3 kB',
   '@keelson/http': '12 kB',

@@ -1,0 +1,80 @@
+import { isPlainText } from '@keelson/kernel'
+import { CacheError } from './error.ts'
+import { encodeKey, encodeParts, type Key, type KeyPart } from './key.ts'
+
+/** In front of the tags that every entry has by itself: no tag of an application begins so. */
+const IMPLICIT = '\u0001'
+const MAX_TAG_BYTES = 256
+const MAX_TAGS = 64
+/** Of one UTF-16 unit in UTF-8. */
+const MAX_UNIT_BYTES = 3
+const encoder = new TextEncoder()
+
+/** The tag of all entries of a scope: `clear()`. */
+export const SCOPE_TAG: string = `${IMPLICIT}a`
+
+/**
+ * The tag of exactly one key, for `drop` and `invalidate`.
+ *
+ * ```ts
+ * cache.drop(keyOf(['user', 7]))
+ * ```
+ *
+ * @throws CacheError KEY_INVALID
+ */
+export function keyOf(key: Key): string {
+  return `${IMPLICIT}k${encodeKey(key)}`
+}
+
+/**
+ * The tag of every array key that starts with these parts, up to the cache's `prefixDepth` (1) of them.
+ *
+ * ```ts
+ * await cache.invalidate(prefix('user')) // ['user', 7], ['user', 8, 'orders'], not ['users', 1]
+ * ```
+ *
+ * @throws CacheError KEY_INVALID
+ */
+export function prefix(...head: KeyPart[]): string {
+  return `${IMPLICIT}p${encodeParts(head, head)}`
+}
+
+/** The tags that every entry of this key has: its own, its prefixes up to `prefixDepth` parts, its scope's. */
+export function implicitTags(key: Key, encodedKey: string, prefixDepth: number): string[] {
+  const tags = [`${IMPLICIT}k${encodedKey}`, SCOPE_TAG]
+  if (typeof key === 'string') return tags
+  for (let parts = 1; parts <= prefixDepth && parts <= key.length; parts++) {
+    tags.push(`${IMPLICIT}p${encodeParts(key.slice(0, parts), key)}`)
+  }
+  return tags
+}
+
+/** True for the tag of exactly one key: such tags are never shared by entries. */
+export function isKeyTag(tag: string): boolean {
+  return tag.startsWith(`${IMPLICIT}k`)
+}
+
+/**
+ * Tags as an application gives them: 1 to 256 bytes, no control character. With `implicit`, those of `keyOf` and
+ * `prefix` too. Duplicates are removed.
+ * @throws CacheError TAG_INVALID
+ */
+export function checkTags(tags: readonly string[], o: { implicit: boolean }): readonly string[] {
+  if (!Array.isArray(tags)) throw tagInvalid(`tags must be an array of strings (got ${typeof tags})`)
+  if (tags.length > MAX_TAGS && !o.implicit)
+    throw tagInvalid(`an entry has at most ${MAX_TAGS} tags (got ${tags.length})`)
+  for (const tag of tags as readonly unknown[]) checkTag(tag, o.implicit)
+  return new Set(tags).size === tags.length ? tags : [...new Set(tags)]
+}
+
+function checkTag(tag: unknown, implicit: boolean): void {
+  if (typeof tag !== 'string' || tag === '') throw tagInvalid(`a tag must be a non-empty string (got ${typeof tag})`)
+  if (implicit && tag.startsWith(IMPLICIT)) return
+  if (tag.length * MAX_UNIT_BYTES > MAX_TAG_BYTES && encoder.encode(tag).length > MAX_TAG_BYTES)
+    throw tagInvalid(`a tag has at most ${MAX_TAG_BYTES} bytes (got ${encoder.encode(tag).length})`)
+  if (!isPlainText(tag)) throw tagInvalid('a tag must be well-formed text without control characters')
+}
+
+function tagInvalid(message: string): CacheError {
+  return new CacheError('TAG_INVALID', message)
+}
