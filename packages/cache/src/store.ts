@@ -78,6 +78,7 @@ export interface Miss {
   readonly stale?: Stored
 }
 
+/** How entries are asked for. */
 export interface ReadOptions {
   /** How long a lock that a miss takes holds by itself; 0: take none. */
   readonly lockMs: number
