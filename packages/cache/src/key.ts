@@ -41,6 +41,31 @@ function encodePart(part: unknown, key: unknown): string {
   throw keyInvalid(key, 'have parts that are strings or finite numbers')
 }
 
+/** Makes of a text that no key has as its encoding something that is no key either: keys are well-formed. */
+const NOT_A_KEY = '\ud800'
+
+/** The key whose encoding this is. Of any other text, one that no key is equal to. */
+export function decodeKey(encoded: string): Key {
+  if (encoded.startsWith('=')) return encoded.slice(1)
+  const parts: KeyPart[] = []
+  for (let at = 0; at < encoded.length;) {
+    const colon = encoded.indexOf(':', at)
+    const length = Number(encoded.slice(at + 1, colon))
+    const text = encoded.slice(colon + 1, colon + 1 + length)
+    parts.push(encoded[at] === 'n' ? Number(text) : text)
+    at = colon + 1 + length
+    if (colon === -1 || !(length >= 0)) break
+  }
+  const isKey = parts.length > 0 && encodes(parts, encoded)
+  return isKey ? (parts as [KeyPart, ...KeyPart[]]) : `${NOT_A_KEY}${encoded}`
+}
+
+function encodes(parts: readonly KeyPart[], encoded: string): boolean {
+  return (
+    parts.every((part) => typeof part === 'string' || Number.isFinite(part)) && encodeParts(parts, parts) === encoded
+  )
+}
+
 /** Says no more of the key than its kind: it may hold a person's data. */
 function keyInvalid(key: unknown, must: string): CacheError {
   const got = Array.isArray(key) ? `an array of ${key.length}` : typeof key === 'string' ? 'a string' : typeof key

@@ -1,6 +1,6 @@
 import { isPlainText } from '@keelson/kernel'
 import { CacheError } from './error.ts'
-import { encodeKey, encodeParts, type Key, type KeyPart } from './key.ts'
+import { decodeKey, encodeKey, encodeParts, type Key, type KeyPart } from './key.ts'
 
 /** In front of the tags that every entry has by itself: no tag of an application begins so. */
 const IMPLICIT = '\u0001'
@@ -52,6 +52,11 @@ export function implicitTags(key: Key, encodedKey: string, prefixDepth: number):
 /** True for the tag of exactly one key: such tags are never shared by entries. */
 export function isKeyTag(tag: string): boolean {
   return tag.startsWith(`${IMPLICIT}k`)
+}
+
+/** The key of a tag for which `isKeyTag` is true. */
+export function keyOfTag(tag: string): Key {
+  return decodeKey(tag.slice(IMPLICIT.length + 1))
 }
 
 /**

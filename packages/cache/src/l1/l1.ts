@@ -1,4 +1,9 @@
+import { systemClock, type Clock } from '@keelson/kernel'
 import type { Key } from '../key.ts'
+import type { Kept } from './kept.ts'
+import { Notes } from './notes.ts'
+import { Policy } from './policy.ts'
+import { Scope, type Shared } from './scope.ts'
 
 /** What a process keeps, over all scopes of one name. */
 export interface L1Limits {
@@ -53,6 +58,8 @@ export interface L1Scope {
    * that is no longer known. What admission turns down is answered all the same: it is just not kept.
    */
   put(key: Key, at: number, entry: NewL1Entry): L1Entry | undefined
+  /** Whether one of these tags was invalidated after generation `at`, or that is no longer known. */
+  moved(tags: readonly string[], at: number): boolean
   /** Invalidates, or with `soft` lets turn stale, what has one of these tags. */
   bump(tags: readonly string[], soft?: boolean): void
 }
@@ -63,9 +70,86 @@ export interface L1 {
   scope(name: string): L1Scope
   /** Forgets every entry; nothing that was read or loaded before is put any more. */
   drop(): void
+  /** Removes what is invalid or gone, or all of a scope. Answers how many entries. */
+  purge(scope?: string): number
   readonly entries: number
   readonly bytes: number
   readonly tags: number
   /** Entries that made room for others, since the start. */
   readonly evictions: number
+}
+
+/** How it is made. */
+export interface L1Options {
+  /** Of the times in entries. */
+  readonly clock?: Pick<Clock, 'monotonic'>
+  /** A load that takes longer may be refused; 60,000. */
+  readonly maxLoadMs?: number
+  /** Of the hashes that admission compares: nobody outside shall know which keys share one. */
+  readonly seed?: number
+}
+
+/** An empty one. */
+export function createL1(limits: L1Limits, o: L1Options = {}): L1 {
+  const { clock = systemClock, maxLoadMs = 60_000, seed = Math.trunc(Math.random() * 2 ** 32) } = o
+  const scopes = new Map<string, WeakRef<Scope>>()
+  const unheld = new FinalizationRegistry<string>((name) => {
+    if (scopes.get(name)?.deref() === undefined) scopes.delete(name)
+  })
+  let evictions = 0
+  const isGone = (entry: Kept): boolean =>
+    entry.goneMs <= clock.monotonic() || (entry.seen !== scopeOf(entry).generation && !scopeOf(entry).isValid(entry))
+  const policy = new Policy(limits, {
+    isGone,
+    evict(entry) {
+      evictions++
+      scopeOf(entry).forget(entry)
+    },
+  })
+  const notes = new Notes(maxLoadMs)
+  const shared: Shared = { policy, notes, limits, monotonic: () => clock.monotonic(), generation: 0, tags: 0 }
+
+  return {
+    scope(name) {
+      const known = scopes.get(name)?.deref()
+      if (known !== undefined) return known
+      const scope = new Scope(name, shared, seed)
+      scopes.set(name, new WeakRef(scope))
+      unheld.register(scope, name)
+      return scope
+    },
+    drop() {
+      shared.generation++
+      shared.tags = 0
+      policy.clear()
+      notes.clear()
+      for (const held of scopes.values()) held.deref()?.reset(shared.generation)
+    },
+    purge(name) {
+      const scope = name === undefined ? undefined : scopes.get(name)?.deref()
+      let purged = 0
+      for (const entry of policy) {
+        if (name === undefined ? !isGone(entry) : scopeOf(entry) !== scope) continue
+        scopeOf(entry).remove(entry)
+        purged++
+      }
+      return purged
+    },
+    get entries() {
+      return policy.entries
+    },
+    get bytes() {
+      return policy.bytes
+    },
+    get tags() {
+      return shared.tags
+    },
+    get evictions() {
+      return evictions
+    },
+  }
+}
+
+function scopeOf(entry: Kept): Scope {
+  return entry.home.scope
 }
