@@ -6,7 +6,7 @@ import type { Statement } from '@keelson/kernel'
  * - **epoch**: an id of random bytes that is new each time a store creates its state for a name. What was stamped in
  *   another epoch is invalid.
  * - **clock**: moved by invalidations alone, inside of the store, and never back within an epoch.
- * - **stamp**: a moment of that clock. An entry carries the stamp of what was true *before* its load began; a tag that
+ * - **stamp**: a moment of that clock; where there are members (`coherence: 'leased'`), `<epoch>:<decimal number>`. An entry carries the stamp of what was true *before* its load began; a tag that
  *   of its last invalidation.
  * - **the rule**: an entry is valid iff its epoch is the store's, its stamp is not below the floor, and no tag of it,
  *   explicit or implicit, was invalidated after its stamp. No clock of any node takes part.
