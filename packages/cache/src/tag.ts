@@ -59,6 +59,11 @@ export function keyOfTag(tag: string): Key {
   return decodeKey(tag.slice(IMPLICIT.length + 1))
 }
 
+/** True for a tag that no application gives: of a key, of a prefix or of the scope. */
+export function isImplicit(tag: string): boolean {
+  return tag.startsWith(IMPLICIT)
+}
+
 /**
  * Tags as an application gives them: 1 to 256 bytes, no control character. With `implicit`, those of `keyOf` and
  * `prefix` too. Duplicates are removed.

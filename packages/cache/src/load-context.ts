@@ -1,0 +1,55 @@
+import { ms, type Duration } from '@keelson/kernel'
+import { CacheError } from './error.ts'
+import { checkTags } from './tag.ts'
+
+/** What a loader may know and say. */
+export interface LoadContext<T> {
+  /** Aborts when nobody waits any more, or at the load's `timeout`. */
+  readonly signal: AbortSignal
+  /** What is kept of this key and has only turned stale. */
+  readonly previous?: { readonly value: T; readonly version: string }
+  /** More tags of the entry. */
+  tag(...tags: string[]): void
+  /** Another time to live. */
+  ttl(duration: Duration): void
+  /** Do not store the value. */
+  skip(): void
+  /** The value is still `previous`'s: it is kept for another time to live. */
+  notModified(): T
+}
+
+/** What a loader said while it ran. */
+export interface LoadNotes {
+  readonly context: LoadContext<any>
+  readonly tags: readonly string[]
+  readonly ttlMs: number | undefined
+  readonly skipped: boolean
+}
+
+export function loadNotes(
+  signal: AbortSignal,
+  previous: { readonly value: unknown; readonly version: string } | undefined,
+  maxTtl: number,
+): LoadNotes {
+  const notes = { tags: [] as string[], ttlMs: undefined as number | undefined, skipped: false }
+  const context: LoadContext<unknown> = {
+    signal,
+    ...(previous === undefined ? {} : { previous }),
+    tag(...tags) {
+      notes.tags.push(...checkTags(tags, { implicit: false }))
+    },
+    ttl(duration) {
+      const ttlMs = ms(duration, 'ttl')
+      if (ttlMs > 0 && ttlMs <= maxTtl) notes.ttlMs = ttlMs
+      else throw new CacheError('OPTION_INVALID', `ttl() must be over 0 and at most maxTtl, ${maxTtl} ms (got ${ttlMs})`)
+    },
+    skip() {
+      notes.skipped = true
+    },
+    notModified() {
+      if (previous !== undefined) return previous.value
+      throw new CacheError('INPUT_INVALID', 'notModified() needs a previous value: there was none')
+    },
+  }
+  return Object.assign(notes, { context })
+}

@@ -1,0 +1,33 @@
+import type { Cache } from './cache.ts'
+import type { Flight } from './flight.ts'
+import type { L1Scope } from './l1/l1.ts'
+import type { Lookup } from './lookup.ts'
+
+/** What a cache knows of one scope. Lives as long as anybody holds its Cache, or something runs in it. */
+export interface ScopeState {
+  readonly name: string
+  readonly l1: L1Scope | undefined
+  /** The newest one of each encoded key. */
+  readonly flights: Map<string, Flight>
+  /** Keys that are loaded before their time. */
+  readonly refreshing: Set<string>
+  /** Loads past a store that is away. */
+  readonly bypasses: Map<string, Bypass>
+  /** Keys whose loads fail while stale data is served. */
+  readonly backoffs: Map<string, Backoff>
+  /** Who waits for a load elsewhere. */
+  readonly waiting: Map<string, Set<() => void>>
+  cache: Cache | undefined
+}
+
+/** At most one running and one queued: whoever comes after a load began must not have its value. */
+export interface Bypass {
+  running: Promise<unknown>
+  queued: Promise<Lookup<unknown>> | undefined
+}
+
+/** No load of a key before `untilMs`. */
+export interface Backoff {
+  readonly untilMs: number
+  readonly delayMs: number
+}
