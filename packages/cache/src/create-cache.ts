@@ -1,13 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import {
-  checkOptions,
-  createStoreGuard,
-  isScope,
-  opt,
-  traced,
-  type Duration,
-  type StoreGuard,
-} from '@keelson/kernel'
+import { checkOptions, createStoreGuard, isScope, opt, traced, type Duration, type StoreGuard } from '@keelson/kernel'
 import type { Caches, CacheStatus } from './caches.ts'
 import { createEntries } from './entries.ts'
 import { CacheError, optionFailure } from './error.ts'
@@ -208,9 +200,11 @@ export function createCache(given: CacheOptions): Caches {
       async () => {
         let applied = 0
         for (;;) {
-          const rows = await logGuard.call(() => relayed.pending(name, of)).catch((cause: Error) => {
-            throw new CacheError('STORE_UNAVAILABLE', `the log of cache drops is away: ${cause.message}`, { cause })
-          })
+          const rows = await logGuard
+            .call(() => relayed.pending(name, of))
+            .catch((cause: Error) => {
+              throw new CacheError('STORE_UNAVAILABLE', `the log of cache drops is away: ${cause.message}`, { cause })
+            })
           if (rows.length === 0) return { applied }
           await invalidations.send(bumpsOf(rows))
           applied += rows.length
@@ -331,7 +325,8 @@ export function createCache(given: CacheOptions): Caches {
     },
     async purge(scope) {
       checkOpen()
-      if (scope !== undefined && !isScope(scope)) throw new CacheError('SCOPE_INVALID', 'purge() needs a scope, or none')
+      if (scope !== undefined && !isScope(scope))
+        throw new CacheError('SCOPE_INVALID', 'purge() needs a scope, or none')
       // It takes as long as there are entries: no store call's deadline fits.
       return { entries: await tier.purge(scope) }
     },

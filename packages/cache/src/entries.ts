@@ -64,7 +64,15 @@ export function createEntries(o: {
       const { length: bytes } = body
       const bodyOrValue = inProcess ? { value, bytes: bytes + L1_OVERHEAD_BYTES } : { body }
       return {
-        entry: { ...bodyOrValue, codec, tags, fill: newFill(), ttlMs: Math.max(1, ttlMs), graceMs: policy.grace, loadMs },
+        entry: {
+          ...bodyOrValue,
+          codec,
+          tags,
+          fill: newFill(),
+          ttlMs: Math.max(1, ttlMs),
+          graceMs: policy.grace,
+          loadMs,
+        },
         value,
       }
     },

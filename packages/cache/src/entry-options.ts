@@ -66,11 +66,7 @@ const SPEC = {
  * The options of one call over those of its policy over the cache's.
  * @throws CacheError OPTION_INVALID, TAG_INVALID
  */
-export function checkEntryOptions(
-  owner: string,
-  given: Duration | EntryOptions | undefined,
-  base: PolicyBase,
-): Policy {
+export function checkEntryOptions(owner: string, given: Duration | EntryOptions | undefined, base: PolicyBase): Policy {
   if (given === undefined) return base.defaults
   const options = typeof given === 'object' ? given : { ttl: given }
   const o = checkOptions(owner, options, SPEC, optionFailure)

@@ -11,7 +11,11 @@ export interface Gate {
   pass(): Promise<void>
 }
 
-export function createGate(o: { readonly owes: () => boolean; pay(): Promise<void>; settle(): Promise<unknown> }): Gate {
+export function createGate(o: {
+  readonly owes: () => boolean
+  pay(): Promise<void>
+  settle(): Promise<unknown>
+}): Gate {
   let shuts = 0
   let settled = 0
   let passing: Promise<void> | undefined

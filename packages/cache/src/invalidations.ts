@@ -14,6 +14,8 @@ export interface Invalidations {
   /** A peer has applied all up to this stamp. */
   heard(stamp: string, node: string): void
   /** Tags that the store has not taken. */
+  /** Peers that have acked something of late. */
+  readonly peers: number
   readonly owed: number
   readonly oldestOwedMs: number
   /** Pays what is owed. Rejects as `send`. */
@@ -133,6 +135,9 @@ export function createInvalidations(o: {
         if (!reaches(upTo, waiter.stamp) || !waiter.missing.delete(from)) continue
         if (waiter.missing.size === 0) waiter.done()
       }
+    },
+    get peers() {
+      return heardUpTo.size
     },
     get owed() {
       return owed.size + paying.size

@@ -41,7 +41,8 @@ export function loadNotes(
     ttl(duration) {
       const ttlMs = ms(duration, 'ttl')
       if (ttlMs > 0 && ttlMs <= maxTtl) notes.ttlMs = ttlMs
-      else throw new CacheError('OPTION_INVALID', `ttl() must be over 0 and at most maxTtl, ${maxTtl} ms (got ${ttlMs})`)
+      else
+        throw new CacheError('OPTION_INVALID', `ttl() must be over 0 and at most maxTtl, ${maxTtl} ms (got ${ttlMs})`)
     },
     skip() {
       notes.skipped = true

@@ -66,7 +66,6 @@ export function createRunLoad(o: {
   }
 }
 
-
 function previousOf(stale: Lookup<unknown> | undefined): { value: unknown; version: string } | undefined {
   return stale === undefined ? undefined : { value: stale.value, version: stale.version }
 }

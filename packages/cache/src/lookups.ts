@@ -105,13 +105,7 @@ export function createLookups(o: {
       })
   }
 
-  async function fly(
-    ask: Asked,
-    flight: Flight,
-    loader: Loader,
-    policy: Policy,
-    refreshes: boolean,
-  ): Promise<void> {
+  async function fly(ask: Asked, flight: Flight, loader: Loader, policy: Policy, refreshes: boolean): Promise<void> {
     const { state, ref } = ask
     let asMiss = refreshes
     let unreadable = false
@@ -199,9 +193,7 @@ export function createLookups(o: {
       if (stored === false) metrics.fillsRefused.inc(metrics.labels)
       state.backoffs.delete(ref.key)
       const { entry, value } = packed
-      flight.answer.resolve(
-        entries.fromStore({ ...entry, stamp, ageMs: 0, ttlMs: entry.ttlMs }, value, 'loaded'),
-      )
+      flight.answer.resolve(entries.fromStore({ ...entry, stamp, ageMs: 0, ttlMs: entry.ttlMs }, value, 'loaded'))
     } catch (error) {
       if (flight.stale === undefined || flight.abandoned) throw error
       backOff(state, ref.key)

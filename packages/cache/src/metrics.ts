@@ -61,7 +61,11 @@ export function createCacheMetrics(cache: string, readings: Readings): CacheMetr
     return made
   }
   gauge('drops_owed', 'Tags whose invalidation the store has not taken yet.', readings.owed)
-  gauge('log_oldest_seconds', 'Age of the oldest committed drop that was not applied.', () => readings.logOldestMs() / 1000)
+  gauge(
+    'log_oldest_seconds',
+    'Age of the oldest committed drop that was not applied.',
+    () => readings.logOldestMs() / 1000,
+  )
   gauge('l1_entries', 'Entries in the memory of this process.', readings.entries)
   gauge('l1_bytes', 'Bytes of them, estimated.', readings.bytes)
   gauge('l1_lease_held', '1 while this process may serve from its memory.', () => (readings.leaseHeld() ? 1 : 0))

@@ -153,11 +153,19 @@ export interface CheckedOptions {
 
 /** @throws CacheError OPTION_INVALID */
 export function checkCacheOptions(options: CacheOptions): CheckedOptions {
-  const { ttl, grace, negativeTtl, policies, maxTtl: given, ...o } = checkOptions('createCache', options, SPEC, optionFailure)
+  const {
+    ttl,
+    grace,
+    negativeTtl,
+    policies,
+    maxTtl: given,
+    ...o
+  } = checkOptions('createCache', options, SPEC, optionFailure)
   const store = o.store ?? memoryStore()
   const maxTtl = given ?? (store.kind === 'postgres' ? 86_400_000 : 604_800_000)
   for (const [name, value] of Object.entries({ ttl, negativeTtl })) {
-    if (value > maxTtl) throw optionFailure(`createCache: "${name}" must be at most maxTtl, ${maxTtl} ms (got ${value})`)
+    if (value > maxTtl)
+      throw optionFailure(`createCache: "${name}" must be at most maxTtl, ${maxTtl} ms (got ${value})`)
   }
   const defaults: Policy = { ttl: Math.min(ttl, maxTtl), grace, negativeTtl }
   return {
@@ -195,4 +203,3 @@ function inRange(given: unknown, max: number): boolean {
 function fraction(fallback: number) {
   return opt.custom<number>('a number from 0 to 1', (given) => inRange(given, 1), fallback)
 }
-

@@ -40,7 +40,12 @@ export function createRelay(o: {
     const rows = await traced(
       'cache:relay',
       () => ({ cache: name }),
-      () => log.claim(name, { olderThanMs: log.relayAfterMs, limit: LIMIT }, async (found) => void (await apply(bumpsOf(found)))),
+      () =>
+        log.claim(
+          name,
+          { olderThanMs: log.relayAfterMs, limit: LIMIT },
+          async (found) => void (await apply(bumpsOf(found))),
+        ),
     )
     if (rows > 0) {
       relayed(rows)

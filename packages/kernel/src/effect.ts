@@ -39,3 +39,14 @@ export interface Effect {
   /** At most 2 kB of JSON, kept beside a stored response. */
   readonly replayHint?: unknown
 }
+
+/**
+ * Asked before a stored response is replayed. Resolves when what the first run's `afterCommit` may have missed is done,
+ * rejects when it is only owed; the replay goes out either way.
+ */
+export interface ReplayGuard {
+  /** Of the effects that it is about. */
+  readonly kind: string
+  /** `hints`: the replayHints of that response's effects of this kind; `ctx.operationId` is the first run's. */
+  beforeReplay(hints: readonly unknown[], ctx: EffectContext): Promise<void>
+}
