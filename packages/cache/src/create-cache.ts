@@ -18,7 +18,7 @@ import { createPaidRows } from './paid-rows.ts'
 import { createReadBatch } from './read-batch.ts'
 import { bumpsOf, createRelay } from './relay.ts'
 import { scopeCache, type CacheParts } from './scope-cache.ts'
-import type { ScopeState } from './scope-state.ts'
+
 import { createScopeStates } from './scope-states.ts'
 import type { Bumped, CacheStore, DropLog } from './store.ts'
 import { createValues } from './value-codec.ts'
@@ -122,7 +122,8 @@ export function createCache(given: CacheOptions): Caches {
   const locks = createLoadLocks({ shared, node, lockMs: o.lockTtl, maxLoadMs: o.maxLoad, clock })
   const entries = createEntries({
     values: createValues(o.codec, o.compressAbove),
-    share: o.share,
+    // Of other codecs come values that freezing does not protect: Map, Date.
+    share: o.share === 'freeze' && o.codec !== 'json' ? 'clone' : o.share,
     inProcess,
     jitter: o.jitter,
     random: o.random,

@@ -87,12 +87,12 @@ export function createEntries(o: {
         return UNREADABLE
       }
       if (policy?.schema !== undefined) {
-        const checked = await validated(policy.schema, value)
-        if (checked.issues !== undefined) {
+        // Checked, not transformed: hits are equal to what was loaded.
+        const { issues } = await validated(policy.schema, value)
+        if (issues !== undefined) {
           metrics.schemaMismatch.inc(metrics.labels)
           return UNREADABLE
         }
-        value = checked.value
       }
       return kept(value, share)
     },
@@ -102,10 +102,11 @@ export function createEntries(o: {
       const now = clock.monotonic()
       const isNew = 'entry' in from
       const { tags, fill, loadMs, body, ttlMs } = isNew ? from.entry : from
-      if (ttlMs <= 0) return
+      // Without a body it came out of this memory and was only found valid.
+      if (ttlMs <= 0 || body === undefined) return
       state.l1.put(key, at, {
         value,
-        bytes: (body?.length ?? 0) + L1_OVERHEAD_BYTES,
+        bytes: body.length + L1_OVERHEAD_BYTES,
         tags,
         stamp: from.stamp,
         fill,

@@ -18,7 +18,7 @@ export interface EntryOptions<T = any> {
   readonly timeout?: Duration
   /** After this time stale data is served, where there is some, and the load goes on; 0 serves it at once. */
   readonly softTimeout?: Duration
-  /** Checked whenever the value was read from a shared store: what does not fit is a miss, so a deploy is safe. */
+  /** Checks what was read from a shared store: what does not fit is a miss, so a deploy is safe. Transforms nothing. */
   readonly schema?: StandardSchemaV1<unknown, T>
   /** Ends this caller's wait; the load is aborted when the last one has left. */
   readonly signal?: AbortSignal

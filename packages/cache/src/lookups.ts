@@ -79,6 +79,7 @@ export function createLookups(o: {
 
   async function find(ask: Asked, loader: Loader, policy: Policy, causal: boolean): Promise<Lookup<unknown>> {
     const { state, ref } = ask
+    policy.signal?.throwIfAborted()
     const running = state.flights.get(ref.key)
     if (running !== undefined && joinable(state, running, causal)) {
       if (running.stale !== undefined) return running.stale

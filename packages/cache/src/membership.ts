@@ -113,7 +113,7 @@ export function createMembership(o: {
       forget()
       epoch = answer.epoch
     }
-    if (!gate.open) throw new Error('lost while it was renewed')
+    if (!gate.open || !started) throw new Error('lost or stopped while it was renewed')
     lease.endsMs = sentMs + leaseMs
   }
 
