@@ -153,8 +153,12 @@ export type Coherence = 'leased' | 'validated' | 'exclusive'
 /** A store of entries. */
 export interface CacheStore {
   readonly kind: 'memory' | 'redis' | 'postgres'
-  /** Called by createCache. Nothing is sent before the tier's first call. */
-  open(name: string, o: { readonly maxTtlMs: number; readonly maxLoadMs: number }): CacheTier
+  /**
+   * Called by createCache. Nothing is sent before the tier's first call. `leaseMs`: what each member's lease takes, on
+   * all nodes alike; a node that invalidates waits so long for members that the store has forgotten. Default: 10 s,
+   * the most there is.
+   */
+  open(name: string, o: { readonly maxTtlMs: number; readonly maxLoadMs: number; readonly leaseMs?: number }): CacheTier
 }
 
 /**
