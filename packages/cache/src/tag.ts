@@ -23,7 +23,12 @@ export const SCOPE_TAG: string = `${IMPLICIT}a`
  * @throws CacheError KEY_INVALID
  */
 export function keyOf(key: Key): string {
-  return `${IMPLICIT}k${encodeKey(key)}`
+  return keyTag(encodeKey(key))
+}
+
+/** The same of a key that is encoded. */
+export function keyTag(encodedKey: string): string {
+  return `${IMPLICIT}k${encodedKey}`
 }
 
 /**
@@ -41,7 +46,7 @@ export function prefix(...head: KeyPart[]): string {
 
 /** The tags that every entry of this key has: its own, its prefixes up to `prefixDepth` parts, its scope's. */
 export function implicitTags(key: Key, encodedKey: string, prefixDepth: number): string[] {
-  const tags = [`${IMPLICIT}k${encodedKey}`, SCOPE_TAG]
+  const tags = [keyTag(encodedKey), SCOPE_TAG]
   if (typeof key === 'string') return tags
   for (let parts = 1; parts <= prefixDepth && parts <= key.length; parts++) {
     tags.push(`${IMPLICIT}p${encodeParts(key.slice(0, parts), key)}`)

@@ -1,0 +1,55 @@
+/*
+ * An entry is one string, integers big-endian: version u8 (1), bytes of this head u32, bytes of the body u32, stamp u64,
+ * stored at u64 (us), turns stale at u64 (us), grace u64 (ms), load u32 (ms), epoch (u8 length); then what the node
+ * wrote, see entry.ts: fill (u8), codec (u8), number of tags u8, tags (u16 each); then the body.
+ */
+
+/** Reads and writes entries; needs stateLua. What is no entry of version 1, to the byte, is none. */
+export const entryLua = `
+local HEAD = '>BI4I4I8I8I8I8I4B'
+local FIRST = 512
+local function tags_of(raw, at)
+  local skipped, count
+  skipped, at = struct.unpack('>Bc0', raw, at)
+  skipped, at = struct.unpack('>Bc0', raw, at)
+  count, at = struct.unpack('>B', raw, at)
+  local tags = {}
+  for i = 1, count do tags[i], at = struct.unpack('>Hc0', raw, at) end
+  return tags, at
+end
+local function parse_entry(key, raw)
+  local e, head, at, version = {}
+  version, head, e.body_bytes, e.stamp, e.stored, e.ends, e.grace, e.load, e.epoch, at = struct.unpack(HEAD .. 'c0', raw)
+  local total = #raw < FIRST and #raw or redis.call('STRLEN', key)
+  if total ~= head + e.body_bytes then return nil end
+  if #raw < head then raw = redis.call('GETRANGE', key, 0, head - 1) end
+  e.tags, at = tags_of(raw, at)
+  if at ~= head + 1 then return nil end
+  e.head, e.whole = string.sub(raw, 1, head), #raw == total and raw
+  return e
+end
+local function get_entry(key)
+  local raw = redis.pcall('GETRANGE', key, 0, FIRST - 1)
+  if type(raw) ~= 'string' or string.byte(raw) ~= 1 then return nil end
+  local ok, e = pcall(parse_entry, key, raw)
+  return ok and e or nil
+end
+local function put_entry(key, epoch, stamp, now, ttl_ms, grace_ms, load_ms, rest, body)
+  local head = struct.pack(HEAD, 1, struct.size(HEAD) + #epoch + #rest, #body, stamp, now, now + ttl_ms * 1000, grace_ms,
+    load_ms, #epoch)
+  redis.call('SET', key, head .. epoch .. rest .. body, 'PX', text(ttl_ms + grace_ms))
+end
+-- The rule. When the entry turns stale, in us; nil of one that is invalid.
+local function turns_stale(state_key, state, scope, e, now)
+  if not state or e.epoch ~= state.id or e.stamp < state.floor then return nil end
+  local ends = e.ends
+  for _, value in ipairs(stamps_of_tags(state_key, scope, e.tags)) do
+    if value then
+      local hard, soft = stamps_of(value)
+      if hard > e.stamp then return nil end
+      if soft > e.stamp then ends = math.min(ends, soft, now) end
+    end
+  end
+  return ends
+end
+`
