@@ -41,7 +41,7 @@ export function createCache(given: CacheOptions): Caches {
   const o = checkCacheOptions(given)
   const { name, store, clock, logger } = o
   const node = randomBytes(9).toString('base64url')
-  const tier = store.open(name, { maxTtlMs: o.maxTtl, maxLoadMs: o.maxLoad })
+  const tier = store.open(name, { maxTtlMs: o.maxTtl, maxLoadMs: o.maxLoad, leaseMs: o.lease })
   const inProcess = store.kind === 'memory'
   const exclusive = tier.coherence === 'exclusive'
   const log: DropLog | undefined = o.log ?? (isDropLog(store) ? store : undefined)
