@@ -1,0 +1,69 @@
+import { prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
+import type { DropLog, DropRow } from '../store.ts'
+import { createAsk } from './ask.ts'
+import { backlogSql, claimOwedSql, doneSql, oweSql, pendingOfSql, pendingSql } from './owed.sql.ts'
+import { fromText, toList, toText } from './text.ts'
+
+const COLUMNS = ['id', 'name', 'scope', 'tag', 'operation'] as const
+
+/** The log of a tier elsewhere: a row is deleted once that tier has applied it. */
+export function createLog(
+  target: KnownDatabase,
+  schema: string,
+  { pollMs, relayAfterMs }: { pollMs: number; relayAfterMs: number },
+): DropLog {
+  const ask = createAsk(target)
+  const sql = {
+    owe: oweSql(schema),
+    claim: claimOwedSql(schema),
+    pending: pendingSql(schema),
+    pendingOf: pendingOfSql(schema),
+    done: doneSql(schema),
+    backlog: backlogSql(schema),
+  }
+  return {
+    pollMs,
+    relayAfterMs,
+
+    statement: (rows) =>
+      prepared(
+        sql.owe,
+        COLUMNS.map((column) => toList(rows.map((row) => row[column]))),
+      ),
+
+    async claim(name, { olderThanMs, limit }, apply) {
+      return await unit(target, {
+        open: [prepared(sql.claim, [name, olderThanMs, limit])],
+        isolation: 'read committed',
+        retries: 0,
+        async work(_, [claimed]) {
+          const rows = claimed!.rows as DropRow[]
+          if (rows.length === 0) return { end: 'rollback', value: 0 }
+          await apply(rows.map(readRow))
+          return { end: 'commit', statements: [], value: rows.length }
+        },
+      })
+    },
+
+    async pending(name, { operation, limit = null }: { operation?: string; limit?: number | null } = {}) {
+      const statement =
+        operation === undefined
+          ? prepared(sql.pending, [name, limit])
+          : prepared(sql.pendingOf, [name, limit, toText(operation)])
+      return (await ask<DropRow>(statement)).map(readRow)
+    },
+
+    async done(ids) {
+      if (ids.length > 0) await ask(prepared(sql.done, [toList(ids)]))
+    },
+
+    async backlog(name) {
+      const [row] = await ask<{ rows: number; oldest_ms: number }>(prepared(sql.backlog, [name]))
+      return { rows: row!.rows, oldestMs: row!.oldest_ms }
+    },
+  }
+}
+
+function readRow({ id, name, scope, tag, operation }: DropRow): DropRow {
+  return { id, name, scope: fromText(scope), tag: fromText(tag), operation: fromText(operation) }
+}
