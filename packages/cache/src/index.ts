@@ -9,8 +9,8 @@ export type { DropEffect } from './drop-effect.ts'
 export type { ValueCodec } from './value-codec.ts'
 export { CacheError, type CacheErrorCode } from './error.ts'
 export type { Key, KeyPart } from './key.ts'
-export { keyOf, prefix } from './tag.ts'
 export { memoryStore } from './memory.ts'
+export { keyOf, prefix } from './tag.ts'
 export type {
   Bump,
   Bumped,

@@ -26,7 +26,7 @@ export function keyOf(key: Key): string {
   return keyTag(encodeKey(key))
 }
 
-/** The same of a key that is encoded. */
+/** `keyOf` a key that is encoded already. */
 export function keyTag(encodedKey: string): string {
   return `${IMPLICIT}k${encodedKey}`
 }

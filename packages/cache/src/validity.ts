@@ -24,3 +24,20 @@ export function validityOf(stamp: number, tags: readonly string[], known: Invali
   }
   return validity
 }
+
+/** What a store knows when something is filled; times of its clock. */
+export interface FillState {
+  readonly epoch: string
+  readonly nowMs: number
+  readonly maxLoadMs: number
+  /** Of the valid entry that is there, 0 of none. */
+  readonly storedStamp: number
+}
+
+/** Whether a lease is still good for a fill, its tags apart. */
+export function mayFill(lease: { epoch: string; stamp: number; atMs: number }, state: FillState): boolean {
+  if (lease.epoch !== state.epoch) return false
+  // What was invalidated so long ago may be forgotten.
+  if (state.nowMs - lease.atMs > state.maxLoadMs) return false
+  return state.storedStamp <= lease.stamp
+}

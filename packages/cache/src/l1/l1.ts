@@ -72,6 +72,8 @@ export interface L1 {
   drop(): void
   /** Removes what is invalid or gone, or all of a scope. Answers how many entries. */
   purge(scope?: string): number
+  /** The highest of any scope. */
+  readonly generation: number
   readonly entries: number
   readonly bytes: number
   readonly tags: number
@@ -134,6 +136,9 @@ export function createL1(limits: L1Limits, o: L1Options = {}): L1 {
         purged++
       }
       return purged
+    },
+    get generation() {
+      return shared.generation
     },
     get entries() {
       return policy.entries
