@@ -1,0 +1,3 @@
+export { cacheStoreSuite } from './cache-store-suite.ts'
+export { brokenStores } from './broken-stores.ts'
+export type { CacheStoreUnderTest } from './store-under-test.ts'
