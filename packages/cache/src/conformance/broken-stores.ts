@@ -121,6 +121,8 @@ const wrongSteps: Record<string, Partial<Steps>> = {
   'no load time': { tell: (stored, body) => good.tell({ ...stored, loadMs: 0 }, body) },
   'the stamp is told as the version': { tell: (stored, body) => good.tell({ ...stored, fill: stored.stamp }, body) },
   'a fill writes the stamp of its end': { stampOf: ({ stamp }, { clock }) => Math.max(stamp, clock) + 1 },
+  'stamps without their epoch': { stamped: (_, stamp) => String(stamp) },
+  'stamps in base 36': { stamped: (epoch, stamp) => `${epoch}:${stamp.toString(36)}` },
   'bodies are UTF-8 text': body(asText),
   'bodies end at a zero': body((bytes) => (bytes.includes(0) ? bytes.subarray(0, bytes.indexOf(0)) : bytes)),
   'bodies end at a newline': body((bytes) => (bytes.includes(10) ? bytes.subarray(0, bytes.indexOf(10)) : bytes)),
@@ -239,8 +241,10 @@ const wrongSteps: Record<string, Partial<Steps>> = {
   'ack ignored': { ackTo: () => 'nobody' },
   'acks go to who sends them': { ackTo: (_, node) => node },
   'acks go to everybody': { hears: (node, message, by) => message.kind === 'ack' || good.hears(node, message, by) },
-  'of the acks of a tick the first counts': { acked: (stamps) => [Math.min(...stamps)] },
-  'an ack is one behind': { acked: (stamps) => [Math.max(...stamps) - 1] },
+  'of the acks of a tick the first counts': { acked: (stamps) => stamps.slice(0, 1) },
+  'an ack is one behind': {
+    acked: (stamps) => stamps.slice(-1).map((stamp) => stamp.replace(/\d+$/, (n) => String(Number(n) - 1))),
+  },
   'losing messages is not told': { tellsLost: false },
 }
 

@@ -93,6 +93,8 @@ export interface Steps {
   stampOf(right: Right, state: State): number
   tagsOf(entry: Entry): readonly string[]
   store(entry: Entry): Entry
+  /** As it is told. */
+  stamped(epoch: string, stamp: number): string
   /** What of an entry is told. */
   tell(stored: Stored, body: boolean): Stored
   /** What a read does to an entry. */
@@ -130,7 +132,7 @@ export interface Steps {
   publishes(method: 'bump' | 'put', peers: number, unknownMs: number): boolean
   message(message: BumpMessage): BumpMessage
   /** Of the messages of one tick, those that are acked: by stamp. */
-  acked(stamps: readonly number[]): readonly number[]
+  acked(stamps: readonly string[]): readonly string[]
   ackTo(from: string, node: string): string
   tellsLost: boolean
   /** The order in which messages arrive. */
@@ -159,6 +161,7 @@ export const goodSteps: Steps = {
   isTooLate: ({ atMs }, nowMs, maxLoadMs) => nowMs - atMs > maxLoadMs,
   isNewer: (there, { stamp }) => there.stamp > stamp,
   stampOf: ({ stamp }) => stamp,
+  stamped: (epoch, stamp) => `${epoch}:${stamp}`,
   tagsOf: ({ tags }) => tags,
   store: (entry) => entry,
   tell({ body, ...rest }, wanted) {
@@ -197,7 +200,7 @@ export const goodSteps: Steps = {
   leaves: true,
   publishes: (_, peers, unknownMs) => peers > 0 || unknownMs > 0,
   message: (message) => message,
-  acked: (stamps) => [Math.max(...stamps)],
+  acked: (stamps) => stamps.slice(-1),
   ackTo: (from) => from,
   tellsLost: true,
   next: (queue) => queue.shift()!,
@@ -325,7 +328,7 @@ function openTier(
   }
 
   function told(kept: Kept, fate: 'fresh' | 'stale', body: boolean): Stored {
-    const { entry, stamp, storedMs } = kept
+    const { entry, epoch, stamp, storedMs } = kept
     const ageMs = now() - storedMs
     const ttlMs = entry.ttlMs - ageMs
     return steps.tell(
@@ -333,7 +336,7 @@ function openTier(
         ...(entry.body === undefined ? { value: entry.value } : { body: entry.body }),
         codec: entry.codec,
         tags: entry.tags,
-        stamp: String(stamp),
+        stamp: steps.stamped(epoch, stamp),
         fill: entry.fill,
         loadMs: entry.loadMs,
         ageMs,
@@ -465,7 +468,7 @@ function openTier(
         server.entries.set(key, { ref, kept })
       }
       release(ref, node, right, 'fill', stored)
-      return { stored, stamp: String(right.stamp) }
+      return { stored, stamp: steps.stamped(right.epoch, right.stamp) }
     },
 
     async put(ref, entry, node) {
@@ -478,7 +481,7 @@ function openTier(
       mark(state, list, stamp)
       const kept = { entry: steps.store(entry), epoch: state.epoch, stamp: steps.putStamp(stamp), storedMs: now() }
       server.entries.set(steps.keyOf(ref.scope, ref.key), { ref, kept })
-      return announce('put', list, String(stamp), node)
+      return announce('put', list, steps.stamped(state.epoch, stamp), node)
     },
 
     async bump(list, node) {
@@ -491,7 +494,7 @@ function openTier(
       if (gap !== undefined) await gap
       state.clock = stamp
       mark(state, list, stamp)
-      return announce('bump', list, String(stamp), node)
+      return announce('bump', list, steps.stamped(state.epoch, stamp), node)
     },
 
     async unlock(ref, lease, node) {
@@ -535,7 +538,7 @@ function openTier(
     server.subscribers.set(subscriber, node)
     const lease = (): void => void server.leases.set(node, steps.leaseEndsMs(now(), leaseMs))
     if (steps.joinsWithLease) lease()
-    const owed = new Map<string, number[]>()
+    const owed = new Map<string, string[]>()
     return {
       async renew() {
         if (!server.subscribers.has(subscriber)) throw new Error('the subscription is lost')
@@ -550,12 +553,12 @@ function openTier(
           queueMicrotask(() => {
             for (const [author, stamps] of owed) {
               const to = steps.ackTo(author, node)
-              for (const each of steps.acked(stamps)) publish({ kind: 'ack', to, stamp: String(each), node })
+              for (const each of steps.acked(stamps)) publish({ kind: 'ack', to, stamp: each, node })
             }
             owed.clear()
           })
         }
-        owed.set(from, [...(owed.get(from) ?? []), Number(stamp)])
+        owed.set(from, [...(owed.get(from) ?? []), stamp])
       },
       async leave() {
         server.subscribers.delete(subscriber)

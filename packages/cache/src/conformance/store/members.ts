@@ -103,6 +103,31 @@ export const memberCases: readonly Case<CacheStoreUnderTest>[] = [
     await stage.until('two hear them in one order', () => String(order(second)) === String(order(other)))
   }),
 
+  memberCase('a stamp is its epoch and a number, which grows with each invalidation', async (stage) => {
+    const { tier, bump, filled, isHit, load, entry, equal, ok } = stage
+    let last = -1n
+    async function grows(stamp: string): Promise<void> {
+      const [epoch, number = ''] = stamp.split(':')
+      equal(epoch, await tier.epoch(), stamp)
+      ok(/^\d+$/.test(number) && BigInt(number) > last, `${stamp} behind ${last}`)
+      last = BigInt(number)
+    }
+    for (let i = 0; i < 3; i++) {
+      const { stamp } = await bump('t')
+      await grows(stamp)
+      equal((await isHit(refOf(['a', i]), await filled(refOf(['a', i])))).stamp, stamp, 'of an entry')
+      const mine = await load(refOf('b'))
+      equal((await tier.fill(mine.ref, mine.lease, entry(mine.ref), mine.node)).stamp, stamp, 'of a fill')
+      await grows((await tier.put(mine.ref, entry(mine.ref), 'n0')).stamp)
+      await bump(keyOf('b'))
+      last++
+    }
+    const { stamp } = await tier.bump([{ tags: [], epoch: true }], 'n0')
+    last = -1n
+    await grows(stamp)
+    await grows((await bump('t')).stamp)
+  }),
+
   memberCase('an ack reaches the author', async (stage) => {
     const [author, other, third] = [await joined(stage, 'a'), await joined(stage, 'b'), await joined(stage, 'c')]
     const bump = await author.tier.bump([bumped('t')], 'a')
