@@ -191,7 +191,7 @@ function pick({ codec, tags, fill, loadMs }: Entry): Pick<Entry, 'codec' | 'tags
 }
 
 /** A cache that nobody else has, on this server neither. */
-function someName(): string {
+export function someName(): string {
   return `c${randomBytes(8).toString('hex')}`
 }
 
