@@ -159,8 +159,14 @@ export function createLookups(o: {
     const local = coherence === 'validated' && !refresh ? ask.state.l1?.get(ask.key) : undefined
     if (local !== undefined) {
       const found = await reads.read(ask.ref, { lock, body: false, refresh }, sent)
-      if (found.kind === 'miss') return found
-      if (found.stamp === local.stamp && found.fill === local.fill) return { ...found, value: local.value }
+      const { kind } = found
+      const stored = kind === 'miss' ? found.stale : found
+      const isOurs = stored?.stamp === local.stamp && stored.fill === local.fill
+      if (kind === 'hit' && isOurs) return { ...found, value: local.value }
+      if (kind === 'miss') {
+        const { stale: _, ...miss } = found
+        return isOurs ? { ...miss, stale: { ...found.stale!, value: local.value } } : miss
+      }
     }
     return reads.read(ask.ref, { lock, body: true, refresh }, sent)
   }
