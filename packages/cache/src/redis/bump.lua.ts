@@ -62,10 +62,10 @@ local function bump()
   local members = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
   for i = 1, #members, 2 do
     local member, left_ms = members[i], members[i + 1] - now_ms
-    if string.sub(member, 1, 1) == '=' and member ~= '=' .. ARGV[2] then
+    if string.sub(member, 1, 1) == '=' and string.sub(member, NODE) ~= ARGV[2] then
       others = true
       if left_ms > 0 then
-        reply[#reply + 1] = string.sub(member, 2)
+        reply[#reply + 1] = string.sub(member, NODE)
         reply[#reply + 1] = left_ms
       end
     end

@@ -15,6 +15,8 @@ export interface MemberOf {
   readonly subscriber: RedisPort
   readonly keys: RedisKeys
   readonly node: string
+  /** An id of this membership and the node: what leaves late takes away no later one's lease. */
+  readonly self: string
   readonly on: MemberEvents
   /** Publishes the marker `id` to the node's channel; registers the lease if told. */
   renew(id: string, register: boolean): Promise<unknown>
@@ -27,7 +29,7 @@ export interface MemberOf {
  * lags nor a cluster bus that dropped a message leaves a lease behind.
  */
 export async function joinMember(o: MemberOf): Promise<Member & { close(): Promise<void> }> {
-  const { port, keys, node, on } = o
+  const { port, keys, node, self, on } = o
   const markers = new Map<string, PromiseWithResolvers<string>>()
   const acks = new Map<string, string>()
   /** The last message; undefined before the first marker. */
@@ -86,7 +88,7 @@ export async function joinMember(o: MemberOf): Promise<Member & { close(): Promi
   /** Resolves with the epoch once the marker was heard. */
   async function renew(register: boolean): Promise<{ epoch: string }> {
     if (state === 'gone') throw lost()
-    const id = String(++calls)
+    const id = `${self.slice(0, -node.length)}${++calls}`
     const marker = Promise.withResolvers<string>()
     markers.set(id, marker)
     const timer = systemClock.timer(() => marker.reject(late()), LONGEST_RENEWAL_MS)
@@ -131,9 +133,8 @@ export async function joinMember(o: MemberOf): Promise<Member & { close(): Promi
       acks.set(from, stamp)
     },
     async leave() {
-      if (state === 'gone') return
-      end()
-      await port.command(keys.members, ['ZREM', keys.members, `=${node}`])
+      if (state !== 'gone') end()
+      await port.command(keys.members, ['ZREM', keys.members, `=${self}`])
     },
     async close() {
       if (state !== 'gone') end()

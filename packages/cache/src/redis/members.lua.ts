@@ -2,16 +2,17 @@ import { defineScript, type Script } from '@keelson/kernel/redis'
 import { stateLua } from './state.lua.ts'
 
 /*
- * Members are a sorted set: '=' and a node by the end of its lease, and '#' and the epoch: until that moment a lease may
- * be alive of which the set knows nothing. Times are the server's, in ms.
+ * Members are a sorted set: '=', an id of the membership (12 bytes) and the node, by the end of the lease; and '#' and
+ * the epoch: until that moment a lease may be alive of which the set knows nothing. Times are the server's, in ms.
  */
 
 /** The leases that may be alive; needs stateLua. Where the set was lost, or the server's clock went forward, one that
  *  is unknown may be; where it went back, no lease ends later than one that began now. */
 export const membersLua = `
--- A renewal that is under way counts from when it was sent: its lease was not over then, and may be by now. So a member
--- is told for so many leases more.
+-- A member is told for so many leases more: a clock that was set forward a little is not noticed, and would leave it with
+-- a lease and without the message.
 local KEPT = 2
+local NODE = 14
 local function note_unknown(key, state, now_ms, lease_ms, jumped)
   local mark = '#' .. state.id
   local ends = tonumber(redis.call('ZSCORE', key, mark) or '')
@@ -31,8 +32,8 @@ local function has_jumped(now, latest) return latest ~= '0' and now > tonumber(l
 `
 
 /** Renews a member's lease, and tells the member over its own channel, behind all messages before: who hears it has
- *  heard them all. 1 round trip. KEYS state, members. ARGV an id for a new epoch, lease ms, '1' to register, node, the
- *  node's channel, an id of this call, the latest time (us) that can be. Returns the time (us). */
+ *  heard them all. 1 round trip. KEYS state, members. ARGV an id for a new epoch, lease ms, '1' to register, id of the
+ *  membership and node, the node's channel, an id of this call, the latest time (us) that can be. Returns the time (us). */
 export const renewScript: Script = defineScript(`${stateLua}${membersLua}
 local lease_ms = tonumber(ARGV[2])
 local state, now = get_state(KEYS[1], ARGV[1])

@@ -40,7 +40,8 @@ export function redisTier(o: RedisTierOptions): CacheTier {
   const { port, replicas } = o
   const keys = redisKeys(o.prefix, o.name)
   const time = createServerTime()
-  const members = new Set<{ close(): Promise<void> }>()
+  const members = new Map<string, { close(): Promise<void> }>()
+  let closed = false
   let leaseMs = Math.ceil(o.leaseMs ?? LONGEST_LEASE_MS)
 
   /** What must not be lost by a failover: WAIT counts the replicas that have the writes of its connection. */
@@ -78,11 +79,10 @@ export function redisTier(o: RedisTierOptions): CacheTier {
     const reply = await replicated(script, [keys.state, keys.members, ...more], args)
     const [stamp, us, unknownMs, ...leases] = reply as [Buffer, Buffer, number, ...(Buffer | number)[]]
     time.note(Number(us), sentMs)
-    const peers = Array.from({ length: leases.length / 2 }, (_, i) => ({
-      node: String(leases[2 * i]),
-      leaseLeftMs: Number(leases[2 * i + 1]),
-    }))
-    return { stamp: String(stamp), peers, unknownMs }
+    // By the end of their leases: of two memberships of one node the later one counts.
+    const leftMs = new Map<string, number>()
+    for (let i = 0; i < leases.length; i += 2) leftMs.set(String(leases[i]), Number(leases[i + 1]))
+    return { stamp: String(stamp), peers: [...leftMs].map(([node, leaseLeftMs]) => ({ node, leaseLeftMs })), unknownMs }
   }
 
   return {
@@ -148,24 +148,17 @@ export function redisTier(o: RedisTierOptions): CacheTier {
 
     async join(node, { leaseMs: ms, on }) {
       leaseMs = Math.ceil(ms)
+      const self = `${newId()}${node}`
       const renew = async (id: string, register: boolean): Promise<void> => {
         const sentMs = time.now()
-        const args = [newId(), leaseMs, register ? 1 : 0, node, keys.channelOf(node), id, time.latest()]
+        const args = [newId(), leaseMs, register ? 1 : 0, self, keys.channelOf(node), id, time.latest()]
         time.note(Number(await replicated(renewScript, [keys.state, keys.members], args)), sentMs)
       }
-      const left = (): void => void members.delete(member)
-      const { subscriber } = o
-      const member: { close(): Promise<void> } = await joinMember({
-        port,
-        subscriber,
-        keys,
-        node,
-        on,
-        renew,
-        left,
-      })
-      members.add(member)
-      return member as Awaited<ReturnType<typeof joinMember>>
+      const left = (): void => void members.delete(self)
+      const member = await joinMember({ port, subscriber: o.subscriber, keys, node, self, on, renew, left })
+      members.set(self, member)
+      if (closed) await member.close()
+      return member
     },
 
     async purge(scope) {
@@ -191,7 +184,8 @@ export function redisTier(o: RedisTierOptions): CacheTier {
     },
 
     async close() {
-      await Promise.all([...members].map((member) => member.close()))
+      closed = true
+      await Promise.all([...members.values()].map((member) => member.close()))
     },
   }
 
