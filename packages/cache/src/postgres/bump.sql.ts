@@ -11,6 +11,10 @@ export const bumpSql = (schema: string): string => `with dropped as (
 )
 select pg_current_xact_id()::text as stamp`
 
-/** The same in somebody's own transaction. $1 names, $2 scopes, $3 tags. */
-export const dropSql = (schema: string): string => `insert into ${schema}.cache_drop (name, scope, tag)
+/** The same in somebody's own transaction. $1 name, $2 scope, $3 tag. */
+export const dropSql = (schema: string): string =>
+  `insert into ${schema}.cache_drop (name, scope, tag) values ($1, $2, $3)`
+
+/** Many of them. $1 names, $2 scopes, $3 tags. */
+export const dropManySql = (schema: string): string => `insert into ${schema}.cache_drop (name, scope, tag)
 select * from unnest(string_to_array($1, E'\\n'), string_to_array($2, E'\\n'), string_to_array($3, E'\\n'))`

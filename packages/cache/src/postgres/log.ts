@@ -1,7 +1,8 @@
 import { prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
 import type { DropLog, DropRow } from '../store.ts'
 import { createAsk } from './ask.ts'
-import { backlogSql, claimOwedSql, doneSql, oweSql, pendingOfSql, pendingSql } from './owed.sql.ts'
+import { backlogSql, claimOwedSql, doneSql, oweManySql, oweSql, pendingOfSql, pendingSql } from './owed.sql.ts'
+import { insertDrops } from './insert.ts'
 import { fromText, toList, toText } from './text.ts'
 
 const COLUMNS = ['id', 'name', 'scope', 'tag', 'operation'] as const
@@ -14,7 +15,7 @@ export function createLog(
 ): DropLog {
   const ask = createAsk(target)
   const sql = {
-    owe: oweSql(schema),
+    owe: { one: oweSql(schema), many: oweManySql(schema) },
     claim: claimOwedSql(schema),
     pending: pendingSql(schema),
     pendingOf: pendingOfSql(schema),
@@ -25,11 +26,7 @@ export function createLog(
     pollMs,
     relayAfterMs,
 
-    statement: (rows) =>
-      prepared(
-        sql.owe,
-        COLUMNS.map((column) => toList(rows.map((row) => row[column]))),
-      ),
+    statement: (rows) => insertDrops(rows, COLUMNS, sql.owe),
 
     async claim(name, { olderThanMs, limit }, apply) {
       return await unit(target, {

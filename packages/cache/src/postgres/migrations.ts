@@ -2,11 +2,11 @@ import type { Migration } from '@keelson/kernel/postgres'
 
 /**
  * What can be had again is unlogged: a server that crashed, or a standby that took over, has no entries, and with them
- * goes the state, so that its epoch is new. Only the drops are logged, as the rows that they belong to.
+ * goes the state, so that its epoch is new. Only drops are logged, as the rows that they belong to.
  *
- * cache_drop has two uses. Without an `id` a row is the validity record of the entries in this database: it is never
- * read by a relay and stays until it is pruned. With an `id` it is owed to a shared tier elsewhere: no entry here
- * depends on it, and it goes as soon as it was applied. Each index is of one use alone.
+ * They have two uses, so two tables: a row of cache_drop is the validity record of entries in this database, and stays
+ * until it is pruned; one of cache_owed is owed to a tier elsewhere, and goes once that has applied it. In one table
+ * each insert would open the indexes of both, which costs more than a row.
  *
  * Appends only, no row that two writers meet in, and no partitions: they would multiply the probes of every read, and
  * somebody would have to make tomorrow's. Old rows go in batches (prune.sql.ts).
@@ -58,16 +58,21 @@ export const migrations: readonly Migration[] = [
   tag text collate "C" not null,
   xid xid8 not null default pg_current_xact_id(),
   soft boolean not null default false,
-  at timestamptz not null default clock_timestamp(),
-  id uuid,
-  operation text
+  at timestamptz not null default clock_timestamp()
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,
   autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)`,
-      'create index cache_drop_tag on {schema}.cache_drop (name, scope, tag, xid) where id is null',
-      'create index cache_drop_xid on {schema}.cache_drop (name, xid) where id is null',
-      'create index cache_drop_owed on {schema}.cache_drop (name, at) where id is not null',
-      'create index cache_drop_id on {schema}.cache_drop (id) where id is not null',
-      'create index cache_drop_operation on {schema}.cache_drop (operation) where id is not null',
+      'create index cache_drop_tag on {schema}.cache_drop (name, scope, tag, xid)',
+      'create index cache_drop_xid on {schema}.cache_drop (name, xid)',
+      `create table {schema}.cache_owed (
+  id uuid primary key,
+  name text collate "C" not null,
+  scope text collate "C" not null,
+  tag text collate "C" not null,
+  operation text not null,
+  at timestamptz not null default clock_timestamp()
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0)`,
+      'create index cache_owed_at on {schema}.cache_owed (name, at)',
+      'create index cache_owed_operation on {schema}.cache_owed (operation)',
     ],
   },
 ]

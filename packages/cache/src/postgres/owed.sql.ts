@@ -1,6 +1,11 @@
-/** Owes drops to a tier elsewhere, in somebody's own transaction. $1 ids, $2 names, $3 scopes, $4 tags,
- *  $5 operations. */
-export const oweSql = (schema: string): string => `insert into ${schema}.cache_drop (id, name, scope, tag, operation)
+/** Owes a drop to a tier elsewhere, in somebody's own transaction. $1 id, $2 name, $3 scope, $4 tag, $5 operation. */
+export const oweSql = (schema: string): string =>
+  `insert into ${schema}.cache_owed (id, name, scope, tag, operation) values ($1, $2, $3, $4, $5)`
+
+/** Many of them. $1 ids, $2 names, $3 scopes, $4 tags, $5 operations. */
+export const oweManySql = (
+  schema: string,
+): string => `insert into ${schema}.cache_owed (id, name, scope, tag, operation)
 select id::uuid, name, scope, tag, operation from unnest(string_to_array($1, E'\\n'), string_to_array($2, E'\\n'),
   string_to_array($3, E'\\n'), string_to_array($4, E'\\n'), string_to_array($5, E'\\n'))
   as given(id, name, scope, tag, operation)`
@@ -11,25 +16,25 @@ const COLUMNS = 'id::text as id, name, scope, tag, operation'
  *  is visible is committed, so the age is that of the insert: it travels with COMMIT, in one flight.
  *  $1 name, $2 age in ms, $3 how many. */
 export const claimOwedSql = (schema: string): string => `with claimed as materialized (
-  select ctid from ${schema}.cache_drop
-  where id is not null and name = $1 and at <= clock_timestamp() - $2::float8 * interval '1 ms'
+  select ctid from ${schema}.cache_owed
+  where name = $1 and at <= clock_timestamp() - $2::float8 * interval '1 ms'
   order by at limit $3::int for update skip locked
 )
-delete from ${schema}.cache_drop where ctid = any(array(select ctid from claimed)) returning ${COLUMNS}`
+delete from ${schema}.cache_owed where ctid = any(array(select ctid from claimed)) returning ${COLUMNS}`
 
 /** All that is visible: a row that a relay holds is still unpaid. $1 name, $2 how many or null. */
-export const pendingSql = (schema: string): string => `select ${COLUMNS} from ${schema}.cache_drop
-where id is not null and name = $1 order by at limit $2::int`
+export const pendingSql = (schema: string): string => `select ${COLUMNS} from ${schema}.cache_owed
+where name = $1 order by at limit $2::int`
 
 /** Those of one operation. $1 name, $2 how many or null, $3 operation. */
-export const pendingOfSql = (schema: string): string => `select ${COLUMNS} from ${schema}.cache_drop
-where id is not null and name = $1 and operation = $3 order by at limit $2::int`
+export const pendingOfSql = (schema: string): string => `select ${COLUMNS} from ${schema}.cache_owed
+where name = $1 and operation = $3 order by at limit $2::int`
 
 /** $1 ids. */
-export const doneSql = (schema: string): string => `delete from ${schema}.cache_drop
-where id is not null and id = any(string_to_array($1, E'\\n')::uuid[])`
+export const doneSql = (schema: string): string => `delete from ${schema}.cache_owed
+where id = any(string_to_array($1, E'\\n')::uuid[])`
 
 /** $1 name. */
 export const backlogSql = (schema: string): string => `select count(*)::int as rows,
   coalesce(greatest(0, extract(epoch from clock_timestamp() - min(at)) * 1000), 0)::float8 as oldest_ms
-from ${schema}.cache_drop where id is not null and name = $1`
+from ${schema}.cache_owed where name = $1`

@@ -6,7 +6,7 @@ export const pruneSql = (schema: string): string => `with state as (
   select name from ${schema}.cache_state where name = $1 for update skip locked
 ), oldest as (
   select d.ctid, d.xid, d.at from ${schema}.cache_drop d
-  where d.id is null and d.name = $1 and d.xid < pg_snapshot_xmin(pg_current_snapshot())
+  where d.name = $1 and d.xid < pg_snapshot_xmin(pg_current_snapshot())
   order by d.xid limit $3::int
 ), old as materialized (
   select oldest.* from state cross join oldest where at < statement_timestamp() - $2::float8 * interval '1 ms'

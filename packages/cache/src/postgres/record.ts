@@ -1,20 +1,15 @@
-import type { Statement } from '@keelson/kernel'
-import { prepared } from '@keelson/kernel/postgres'
 import type { DropLog } from '../store.ts'
-import { dropSql } from './bump.sql.ts'
-import { toList } from './text.ts'
+import { dropManySql, dropSql } from './bump.sql.ts'
+import { insertDrops } from './insert.ts'
 
 /**
  * The log of entries in the same database: its rows are what makes them invalid, from the COMMIT on. So nothing is
  * ever owed, and a relay finds nothing.
  */
 export function createRecord(schema: string): DropLog {
-  const drop = dropSql(schema)
+  const sql = { one: dropSql(schema), many: dropManySql(schema) }
   return {
-    statement(rows): Statement {
-      const columns = (['name', 'scope', 'tag'] as const).map((column) => toList(rows.map((row) => row[column])))
-      return prepared(drop, columns)
-    },
+    statement: (rows) => insertDrops(rows, ['name', 'scope', 'tag'], sql),
     claim: async () => 0,
     pending: async () => [],
     done: async () => {},

@@ -37,7 +37,7 @@ function amidst(o: Moved): string {
 }
 
 function ofTags({ schema, scope, tags, and = 'true' }: Moved): string {
-  return `from ${schema}.cache_drop d where d.id is null and d.name = $1 and d.scope = ${scope}
+  return `from ${schema}.cache_drop d where d.name = $1 and d.scope = ${scope}
   and d.tag = any(${tags}) and ${and}`
 }
 
