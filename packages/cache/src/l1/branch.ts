@@ -1,14 +1,23 @@
 import type { Key, KeyPart } from '../key.ts'
 import type { Kept } from './kept.ts'
-import type { Scope } from './scope.ts'
 import { hashPart } from './hash.ts'
+import type { Scope } from './scope.ts'
+import type { TagTable } from './tag-table.ts'
+
+/** What all branches of one index have in common. */
+export interface Root {
+  readonly scope: Scope
+  /** Keys are single texts, not arrays. */
+  readonly ofTexts: boolean
+  readonly tags: TagTable
+}
 
 /**
  * A part of a scope's index: the entries and the branches below some leading parts of a key. Looking up joins no
  * texts, and what is empty is cut off.
  */
 export class Branch {
-  readonly scope: Scope
+  readonly root: Root
   readonly parent: Branch | undefined
   /** Of the parent's `branches`. */
   readonly part: KeyPart
@@ -17,8 +26,8 @@ export class Branch {
   #entries: Map<KeyPart, Kept> | undefined
   #branches: Map<KeyPart, Branch> | undefined
 
-  constructor(scope: Scope, parent: Branch | undefined, part: KeyPart, seed: number) {
-    this.scope = scope
+  constructor(root: Root, parent: Branch | undefined, part: KeyPart, seed: number) {
+    this.root = root
     this.parent = parent
     this.part = part
     this.hash = hashPart(seed, part)
@@ -35,7 +44,7 @@ export class Branch {
   grow(part: KeyPart): Branch {
     const known = this.branch(part)
     if (known !== undefined) return known
-    const grown = new Branch(this.scope, this, part, this.hash)
+    const grown = new Branch(this.root, this, part, this.hash)
     this.#branches ??= new Map()
     this.#branches.set(part, grown)
     return grown
@@ -50,11 +59,6 @@ export class Branch {
     this.#entries!.delete(entry.part)
     if (this.#entries!.size === 0) this.#entries = undefined
     this.#prune()
-  }
-
-  clear(): void {
-    this.#entries = undefined
-    this.#branches = undefined
   }
 
   #prune(): void {
@@ -85,8 +89,9 @@ export function grow(root: Branch, key: readonly KeyPart[]): Branch {
   return branch
 }
 
-/** The key of what is at `part` of a branch below the root of array keys. */
+/** The key of what is at `part` of a branch. */
 export function keyAt(branch: Branch, part: KeyPart): Key {
+  if (branch.root.ofTexts) return part as string
   const parts: KeyPart[] = [part]
   for (let at = branch; at.parent !== undefined; at = at.parent) parts.unshift(at.part)
   return parts as [KeyPart, ...KeyPart[]]

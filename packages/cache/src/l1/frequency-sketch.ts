@@ -5,7 +5,7 @@ const MAX_COUNT = 15
 const HALVED = 0x7777_7777
 const ROWS = 4
 /** So many counts per entry, and all are halved: what was popular long ago gives way. */
-const SAMPLES_PER_ENTRY = 10
+const SAMPLES_PER_ENTRY = 5
 
 /** About how often something was seen of late: a count-min sketch of 4-bit counters, 8 for each entry, that age. */
 export class FrequencySketch {

@@ -2,20 +2,22 @@ import { keyOf, SCOPE_TAG } from '../tag.ts'
 import type { KeyPart } from '../key.ts'
 import type { L1Entry, NewL1Entry } from './l1.ts'
 import { keyAt, type Branch } from './branch.ts'
-import type { Segment } from './policy.ts'
-import type { TagNode } from './tag-node.ts'
+import { unpack, UNITS } from './tag-table.ts'
 
 /** An entry with what L1 knows of it. Each field counts 8 bytes per entry. */
 export class Kept implements L1Entry {
   /** The scope's generation at which it was last found valid. */
   seen: number
-  /** Hits since the policy last looked, at most 15. */
-  uses = 0
+  /** Of the policy: its segment and its hits in one. */
+  standing = 0
   readonly value: unknown
   endsMs: number
   readonly goneMs: number
-  /** Those that are shared: neither the key's nor the scope's. */
-  readonly nodes: readonly TagNode[]
+  /**
+   * The numbers of its shared tags, neither the key's nor the scope's: packed. Once it has left, the tags themselves:
+   * numbers are used again.
+   */
+  #tags: string | readonly string[]
   readonly stamp: string
   readonly fill: string
   readonly loadMs: number
@@ -24,32 +26,52 @@ export class Kept implements L1Entry {
   readonly home: Branch
   /** The last part of its key. */
   readonly part: KeyPart
-  segment: Segment | undefined
   older: Kept | undefined
   newer: Kept | undefined
 
-  constructor(entry: NewL1Entry, seen: number, nodes: readonly TagNode[], home: Branch, part: KeyPart) {
+  constructor(
+    entry: Omit<NewL1Entry, 'stamp'>,
+    stamp: string,
+    seen: number,
+    tagIds: string,
+    home: Branch,
+    part: KeyPart,
+  ) {
     this.seen = seen
     this.value = entry.value
     // Whole numbers are part of the object, others are objects of their own. Early rather than late.
     this.endsMs = Math.floor(entry.endsMs)
     this.goneMs = Math.floor(entry.goneMs)
-    this.nodes = nodes
-    this.stamp = entry.stamp
+    this.#tags = tagIds
+    this.stamp = stamp
     this.fill = entry.fill
     this.loadMs = Math.ceil(entry.loadMs)
     this.storedMs = Math.floor(entry.storedMs)
     this.bytes = entry.bytes
     this.home = home
     this.part = part
-    this.segment = undefined
     this.older = undefined
     this.newer = undefined
   }
 
+  /** '' once it has left. */
+  get tagIds(): string {
+    return typeof this.#tags === 'string' ? this.#tags : ''
+  }
+
   tags(): string[] {
-    const { home, part, nodes } = this
-    const key = home === home.scope.texts ? (part as string) : keyAt(home, part)
-    return [keyOf(key), SCOPE_TAG, ...nodes.map(({ tag }) => tag)]
+    return [keyOf(keyAt(this.home, this.part)), SCOPE_TAG, ...this.#sharedTags()]
+  }
+
+  /** Points at its tags no more. */
+  leave(): void {
+    this.#tags = this.#sharedTags()
+  }
+
+  #sharedTags(): readonly string[] {
+    if (typeof this.#tags !== 'string') return this.#tags
+    const tags: string[] = []
+    for (let at = 0; at < this.#tags.length; at += UNITS) tags.push(this.home.root.tags.tag(unpack(this.#tags, at)))
+    return tags
   }
 }

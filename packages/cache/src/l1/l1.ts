@@ -4,6 +4,7 @@ import type { Kept } from './kept.ts'
 import { Notes } from './notes.ts'
 import { Policy } from './policy.ts'
 import { Scope, type Shared } from './scope.ts'
+import { TagTable } from './tag-table.ts'
 
 /** What a process keeps, over all scopes of one name. */
 export interface L1Limits {
@@ -109,7 +110,14 @@ export function createL1(limits: L1Limits, o: L1Options = {}): L1 {
     },
   })
   const notes = new Notes(maxLoadMs)
-  const shared: Shared = { policy, notes, limits, monotonic: () => clock.monotonic(), generation: 0, tags: 0 }
+  const shared: Shared = {
+    policy,
+    notes,
+    tags: new TagTable(),
+    limits,
+    monotonic: () => clock.monotonic(),
+    generation: 0,
+  }
 
   return {
     scope(name) {
@@ -122,10 +130,10 @@ export function createL1(limits: L1Limits, o: L1Options = {}): L1 {
     },
     drop() {
       shared.generation++
-      shared.tags = 0
       policy.clear()
       notes.clear()
-      for (const held of scopes.values()) held.deref()?.reset(shared.generation)
+      shared.tags = new TagTable()
+      for (const held of scopes.values()) held.deref()?.reset()
     },
     purge(name) {
       const scope = name === undefined ? undefined : scopes.get(name)?.deref()
@@ -147,7 +155,7 @@ export function createL1(limits: L1Limits, o: L1Options = {}): L1 {
       return policy.bytes
     },
     get tags() {
-      return shared.tags
+      return shared.tags.size
     },
     get evictions() {
       return evictions
@@ -156,5 +164,5 @@ export function createL1(limits: L1Limits, o: L1Options = {}): L1 {
 }
 
 function scopeOf(entry: Kept): Scope {
-  return entry.home.scope
+  return entry.home.root.scope
 }

@@ -4,19 +4,35 @@ import type { Kept } from './kept.ts'
 import type { L1Limits } from './l1.ts'
 import { LinkedList } from './linked-list.ts'
 
-/** Of all room: where each entry begins, however rarely it was seen. */
-const WINDOW_SHARE = 0.01
+/** Of all room: where each entry begins, however rarely it was seen. Less loses to LRU where the newest is wanted. */
+const WINDOW_SHARE = 0.2
 /** Of the rest: for what was used again. */
 const PROTECTED_SHARE = 0.8
 
+/** Of `standing`: hits in its lowest bits, above them the segment. No more hits are counted. */
+const MAX_USES = 15
+const USE_BITS = 4
+
+/** Counts a hit: nothing else is done for it until room is needed. */
+export function use(entry: Kept): void {
+  if ((entry.standing & MAX_USES) < MAX_USES) entry.standing++
+}
+
+function usesOf(entry: Kept): number {
+  return entry.standing & MAX_USES
+}
+
 /** Entries in the order they came, within a share of the limits. */
-export class Segment extends LinkedList<Kept> {
+class Segment extends LinkedList<Kept> {
   bytes = 0
+  readonly #standing: number
   readonly #maxEntries: number
   readonly #maxBytes: number
 
-  constructor(maxEntries: number, maxBytes: number) {
+  /** Of `number` 1 and up: 0 is no segment. */
+  constructor(number: number, maxEntries: number, maxBytes: number) {
     super()
+    this.#standing = number << USE_BITS
     this.#maxEntries = maxEntries
     this.#maxBytes = maxBytes
   }
@@ -32,13 +48,13 @@ export class Segment extends LinkedList<Kept> {
 
   override push(entry: Kept): void {
     super.push(entry)
-    entry.segment = this
+    entry.standing = this.#standing | usesOf(entry)
     this.bytes += entry.bytes
   }
 
   override remove(entry: Kept): void {
     super.remove(entry)
-    entry.segment = undefined
+    entry.standing = usesOf(entry)
     this.bytes -= entry.bytes
   }
 }
@@ -64,9 +80,9 @@ export class Policy {
     const mainEntries = maxEntries - windowEntries
     const mainBytes = maxBytes * (1 - WINDOW_SHARE)
     this.#limits = limits
-    this.#window = new Segment(windowEntries, maxBytes * WINDOW_SHARE)
-    this.#probation = new Segment(mainEntries, mainBytes)
-    this.#protected = new Segment(Math.floor(mainEntries * PROTECTED_SHARE), mainBytes * PROTECTED_SHARE)
+    this.#window = new Segment(1, windowEntries, maxBytes * WINDOW_SHARE)
+    this.#probation = new Segment(2, mainEntries, mainBytes)
+    this.#protected = new Segment(3, Math.floor(mainEntries * PROTECTED_SHARE), mainBytes * PROTECTED_SHARE)
     this.#segments = [this.#window, this.#probation, this.#protected]
     this.#sketch = new FrequencySketch(maxEntries)
     this.#evict = o.evict
@@ -83,18 +99,20 @@ export class Policy {
 
   /** Takes it in, for `replaced` if that is given, and evicts what is too much: perhaps this very entry. */
   add(entry: Kept, replaced?: Kept): void {
-    const { segment = this.#window } = replaced ?? {}
-    if (replaced === undefined) this.#sketch.add(hashOf(entry), 1)
-    else {
-      entry.uses = replaced.uses
-      this.remove(replaced)
+    if (replaced === undefined) {
+      this.#sketch.add(hashOf(entry), 1)
+      this.#window.push(entry)
+    } else {
+      const segment = this.#segmentOf(replaced)!
+      entry.standing = usesOf(replaced)
+      segment.remove(replaced)
+      segment.push(entry)
     }
-    segment.push(entry)
     this.#makeRoom()
   }
 
   remove(entry: Kept): void {
-    entry.segment?.remove(entry)
+    this.#segmentOf(entry)?.remove(entry)
   }
 
   clear(): void {
@@ -108,7 +126,8 @@ export class Policy {
 
   #makeRoom(): void {
     for (let candidate = this.#leaveWindow(); candidate !== undefined; candidate = this.#leaveWindow()) {
-      while (this.#isOver && candidate.segment !== undefined) this.#drop(this.#loser(candidate, this.#victim()))
+      while (this.#isOver && this.#segmentOf(candidate) !== undefined)
+        this.#drop(this.#loser(candidate, this.#victim()))
     }
     // An entry may have grown in its place.
     while (this.#isOver) this.#drop(this.#victim())
@@ -128,7 +147,7 @@ export class Policy {
     while (this.#window.isOver) {
       const oldest = this.#window.oldest!
       const next = this.#wasUsed(oldest) ? this.#window : this.#probation
-      move(oldest, next)
+      this.#move(oldest, next)
       if (next === this.#probation) return oldest
     }
     return undefined
@@ -140,34 +159,42 @@ export class Policy {
       const oldest = this.#probation.oldest
       if (oldest === undefined) return this.#unused(this.#protected) ?? this.#window.oldest!
       if (!this.#wasUsed(oldest)) return oldest
-      move(oldest, this.#protected)
-      if (this.#protected.isOver) move(this.#unused(this.#protected)!, this.#probation)
+      this.#move(oldest, this.#protected)
+      if (this.#protected.isOver) this.#move(this.#unused(this.#protected)!, this.#probation)
     }
   }
 
   #unused(segment: Segment): Kept | undefined {
-    while (segment.oldest !== undefined && this.#wasUsed(segment.oldest)) move(segment.oldest, segment)
+    while (segment.oldest !== undefined && this.#wasUsed(segment.oldest)) this.#move(segment.oldest, segment)
     return segment.oldest
   }
 
   #loser(candidate: Kept, victim: Kept): Kept {
     if (this.#isGone(victim)) return victim
     if (this.#isGone(candidate)) return candidate
-    return this.#sketch.count(hashOf(candidate)) > this.#sketch.count(hashOf(victim)) ? victim : candidate
+    if (this.#sketch.count(hashOf(candidate)) > this.#sketch.count(hashOf(victim))) return victim
+    // The next one meets another: one that was popular long ago holds its place against few.
+    this.#move(victim, this.#segmentOf(victim)!)
+    return candidate
+  }
+
+  #segmentOf(entry: Kept): Segment | undefined {
+    return this.#segments[(entry.standing >> USE_BITS) - 1]
+  }
+
+  #move(entry: Kept, to: Segment): void {
+    this.remove(entry)
+    to.push(entry)
   }
 
   /** Counts its hits once. */
   #wasUsed(entry: Kept): boolean {
-    if (entry.uses === 0) return false
-    this.#sketch.add(hashOf(entry), entry.uses)
-    entry.uses = 0
+    const uses = usesOf(entry)
+    if (uses === 0) return false
+    this.#sketch.add(hashOf(entry), uses)
+    entry.standing -= uses
     return true
   }
-}
-
-function move(entry: Kept, to: Segment): void {
-  entry.segment!.remove(entry)
-  to.push(entry)
 }
 
 function hashOf({ home, part }: Kept): number {

@@ -2,36 +2,37 @@ import type { Key } from '../key.ts'
 import { isKeyTag, keyOfTag, SCOPE_TAG } from '../tag.ts'
 import { validityOf, type Invalidations } from '../validity.ts'
 import { Branch, find, grow } from './branch.ts'
+import { hashPart } from './hash.ts'
 import { Kept } from './kept.ts'
 import type { L1Entry, L1Scope, NewL1Entry } from './l1.ts'
 import type { Notes } from './notes.ts'
-import type { Policy } from './policy.ts'
-import { TagNode } from './tag-node.ts'
-
-/** The policy looks at no more. */
-const MAX_USES = 15
-const NO_NODES: readonly TagNode[] = []
+import { use, type Policy } from './policy.ts'
+import { pack, unpack, UNITS, type TagTable } from './tag-table.ts'
 
 /** What all scopes of one L1 have in common. */
 export interface Shared {
   readonly policy: Policy
   readonly notes: Notes
+  tags: TagTable
   readonly limits: { readonly maxBytes: number }
   monotonic(): number
   /** The highest generation of any scope: one that is forgotten and comes back begins behind it. */
   generation: number
-  tags: number
 }
 
 /** The entries of one scope. */
 export class Scope implements L1Scope, Invalidations {
   generation: number
   /** Of keys that are one string. */
-  readonly texts: Branch
+  #texts!: Branch
   /** Of keys that are arrays. */
-  readonly paths: Branch
+  #paths!: Branch
   readonly #shared: Shared
-  readonly #nodes = new Map<string, TagNode>()
+  readonly #hash: number
+  /** Of tags that entries have or that were invalidated of late. */
+  readonly #tagIds = new Map<string, number>()
+  /** Most entries of a moment share it. */
+  #stamp = ''
   floor: number
   /** The last invalidation of everything. */
   #cleared = 0
@@ -39,30 +40,31 @@ export class Scope implements L1Scope, Invalidations {
 
   constructor(name: string, shared: Shared, seed: number) {
     this.#shared = shared
+    this.#hash = hashPart(seed, name)
     this.generation = shared.generation
     this.floor = shared.generation
-    this.texts = new Branch(this, undefined, name, seed)
-    this.paths = new Branch(this, undefined, name, ~seed)
+    this.reset()
   }
 
   get(key: Key): L1Entry | undefined {
-    const entry = typeof key === 'string' ? this.texts.entry(key) : find(this.paths, key)
+    const entry = typeof key === 'string' ? this.#texts.entry(key) : find(this.#paths, key)
     if (entry === undefined) return undefined
     if (entry.seen !== this.generation && !this.isValid(entry)) {
       this.remove(entry)
       return undefined
     }
-    if (entry.uses < MAX_USES) entry.uses++
+    use(entry)
     return entry
   }
 
   put(key: Key, at: number, given: NewL1Entry): L1Entry | undefined {
     const validity = validityOf(at, given.tags, this)
     if (validity === 'invalid') return undefined
-    const home = typeof key === 'string' ? this.texts : grow(this.paths, key)
+    const home = typeof key === 'string' ? this.#texts : grow(this.#paths, key)
     const part = typeof key === 'string' ? key : key.at(-1)!
-    const nodes = this.#acquire(given.tags)
-    const entry = new Kept(given, this.generation, nodes, home, part)
+    const tagIds = this.#hold(given.tags)
+    if (given.stamp !== this.#stamp) this.#stamp = given.stamp
+    const entry = new Kept(given, this.#stamp, this.generation, tagIds, home, part)
     if (validity === 'stale') entry.endsMs = 0
     const known = home.entry(part)
     home.set(entry)
@@ -76,7 +78,7 @@ export class Scope implements L1Scope, Invalidations {
   }
 
   bump(tags: readonly string[], soft = false): void {
-    const { notes } = this.#shared
+    const { notes, tags: table } = this.#shared
     const nowMs = this.#shared.monotonic()
     this.generation = ++this.#shared.generation
     for (const tag of tags) {
@@ -86,10 +88,10 @@ export class Scope implements L1Scope, Invalidations {
         continue
       }
       if (isKeyTag(tag)) this.#bumpKey(keyOfTag(tag), soft)
-      const node = this.#nodes.get(tag) ?? this.#newNode(tag)
-      if (soft) node.softened = this.generation
-      else node.bumped = this.generation
-      notes.add(this, node, nowMs)
+      const id = this.#idOf(tag)
+      const last = soft ? table.soft : table.hard
+      last[id] = this.generation
+      if (notes.add(this, id, nowMs)) table.hold(id)
     }
     notes.age(nowMs)
   }
@@ -99,11 +101,16 @@ export class Scope implements L1Scope, Invalidations {
   }
 
   hard(tag: string): number {
-    return tag === SCOPE_TAG ? this.#cleared : (this.#nodes.get(tag)?.bumped ?? 0)
+    return tag === SCOPE_TAG ? this.#cleared : this.#last(this.#shared.tags.hard, tag)
   }
 
   soft(tag: string): number {
-    return tag === SCOPE_TAG ? this.#softCleared : (this.#nodes.get(tag)?.softened ?? 0)
+    return tag === SCOPE_TAG ? this.#softCleared : this.#last(this.#shared.tags.soft, tag)
+  }
+
+  #last(of: readonly number[], tag: string): number {
+    const id = this.#tagIds.get(tag)
+    return id === undefined ? 0 : of[id]!
   }
 
   /** `validityOf` by what has changed since it was last found valid. */
@@ -111,9 +118,11 @@ export class Scope implements L1Scope, Invalidations {
     const since = entry.seen
     if (this.#cleared > since) return false
     let isSoft = this.#softCleared > since
-    for (const { bumped, softened } of entry.nodes) {
-      if (bumped > since) return false
-      if (softened > since) isSoft = true
+    const { hard, soft } = this.#shared.tags
+    for (let at = 0; at < entry.tagIds.length; at += UNITS) {
+      const id = unpack(entry.tagIds, at)
+      if (hard[id]! > since) return false
+      if (soft[id]! > since) isSoft = true
     }
     if (isSoft) entry.endsMs = 0
     entry.seen = this.generation
@@ -132,52 +141,54 @@ export class Scope implements L1Scope, Invalidations {
     this.#releaseAll(entry)
   }
 
-  release(node: TagNode): void {
-    if (--node.refs > 0) return
-    this.#nodes.delete(node.tag)
-    this.#shared.tags--
-    this.floor = Math.max(this.floor, node.bumped, node.softened)
+  /** Called by who held it. */
+  release(id: number): void {
+    const { tags: table } = this.#shared
+    if (!table.release(id)) return
+    this.#tagIds.delete(table.tag(id))
+    this.floor = Math.max(this.floor, table.hard[id]!, table.soft[id]!)
+    table.remove(id)
   }
 
-  /** Forgets everything, what is being loaded too. The policy and the notes are cleared by the caller. */
-  reset(generation: number): void {
-    this.generation = generation
-    this.floor = generation
-    this.#nodes.clear()
-    this.texts.clear()
-    this.paths.clear()
+  /** Forgets everything, what is being loaded too. Policy, notes and tags are the caller's. */
+  reset(): void {
+    this.generation = this.#shared.generation
+    this.floor = this.generation
+    this.#tagIds.clear()
+    const { tags } = this.#shared
+    this.#texts = new Branch({ scope: this, ofTexts: true, tags }, undefined, '', this.#hash)
+    this.#paths = new Branch({ scope: this, ofTexts: false, tags }, undefined, '', ~this.#hash)
   }
 
   #bumpKey(key: Key, soft: boolean): void {
-    const entry = typeof key === 'string' ? this.texts.entry(key) : find(this.paths, key)
+    const entry = typeof key === 'string' ? this.#texts.entry(key) : find(this.#paths, key)
     if (entry === undefined) return
     if (soft) entry.endsMs = 0
     else this.remove(entry)
   }
 
-  #acquire(tags: readonly string[]): readonly TagNode[] {
-    const shared = tags.filter(isShared)
-    if (shared.length === 0) return NO_NODES
-    return shared.map((tag) => {
-      const node = this.#nodes.get(tag) ?? this.#newNode(tag)
-      node.refs++
-      return node
-    })
+  #hold(tags: readonly string[]): string {
+    const ids = tags.filter(isShared).map((tag) => this.#idOf(tag))
+    for (const id of ids) this.#shared.tags.hold(id)
+    return pack(ids)
   }
 
-  #newNode(tag: string): TagNode {
-    const node = new TagNode(tag)
-    this.#nodes.set(tag, node)
-    this.#shared.tags++
-    return node
+  #idOf(tag: string): number {
+    const known = this.#tagIds.get(tag)
+    if (known !== undefined) return known
+    const id = this.#shared.tags.add(tag)
+    this.#tagIds.set(tag, id)
+    return id
   }
 
   #releaseAll(entry: Kept): void {
-    for (const node of entry.nodes) this.release(node)
+    const { tagIds } = entry
+    entry.leave()
+    for (let at = 0; at < tagIds.length; at += UNITS) this.release(unpack(tagIds, at))
   }
 }
 
-/** What an entry has a node of: the scope's tag is a number here, and the key's finds its entry. */
+/** What an entry points at: the scope's tag is a number here, and the key's finds its entry. */
 function isShared(tag: string): boolean {
   return tag !== SCOPE_TAG && !isKeyTag(tag)
 }
