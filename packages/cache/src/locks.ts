@@ -1,25 +1,25 @@
+import type { MemoryLease } from './lease.ts'
 import type { Ref } from './store.ts'
 
-/** Who loads an entry, until when. */
-export interface Lock {
+/** Who loads an entry. A node loads it once at a time for one stamp. */
+export interface Owner {
   readonly node: string
-  /** Of this very load. */
-  readonly lease: string
-  readonly endsMs: number
+  readonly lease: MemoryLease
 }
 
 /** Load locks of one process, and who waits for them. */
 export interface Locks {
   /** 'yours' if nobody holds it, or the holder's time is over, or what it loads is outdated already. */
-  take(ref: Ref, lock: Lock, nowMs: number, isOutdated: (lease: string) => boolean): 'yours' | 'held'
+  take(ref: Ref, by: Owner, lockMs: number, isOutdated: (held: MemoryLease) => boolean): 'yours' | 'held'
   /** Ends this load's lock. Answers who waited for it: nobody if it is not this load's any more. */
-  release(ref: Ref, node: string, lease: string): readonly string[]
-  extend(ref: Ref, node: string, lease: string, nowMs: number, lockMs: number): void
+  release(ref: Ref, owner: Owner): readonly string[]
+  /** Nothing if it is not this load's any more, or has ended. */
+  extend(ref: Ref, owner: Owner, nowMs: number, lockMs: number): void
   /** Who waits, asked once. */
   waiting(ref: Ref): readonly string[]
 }
 
-interface Held extends Lock {
+interface Held extends Owner {
   endsMs: number
   readonly waiting: Set<string>
 }
@@ -32,9 +32,10 @@ export function createLocks(): Locks {
   const locks = new Map<string, Held>()
   let sweepAt = SWEEP_STEP
 
-  function ownedBy(ref: Ref, node: string, lease: string): Held | undefined {
+  function ownedBy(ref: Ref, { node, lease: { epoch, stamp } }: Owner): Held | undefined {
     const held = locks.get(nameOf(ref))
-    return held?.node === node && held.lease === lease ? held : undefined
+    const isOwn = held?.node === node && held.lease.epoch === epoch && held.lease.stamp === stamp
+    return isOwn ? held : undefined
   }
 
   function sweep(nowMs: number): void {
@@ -44,25 +45,26 @@ export function createLocks(): Locks {
   }
 
   return {
-    take(ref, lock, nowMs, isOutdated) {
+    take(ref, by, lockMs, isOutdated) {
       const name = nameOf(ref)
       const held = locks.get(name)
+      const nowMs = by.lease.atMs
       if (held !== undefined && held.endsMs > nowMs && !isOutdated(held.lease)) {
-        held.waiting.add(lock.node)
+        held.waiting.add(by.node)
         return 'held'
       }
       sweep(nowMs)
-      locks.set(name, { ...lock, waiting: held?.waiting ?? new Set() })
+      locks.set(name, { ...by, endsMs: nowMs + lockMs, waiting: held?.waiting ?? new Set() })
       return 'yours'
     },
-    release(ref, node, lease) {
-      const held = ownedBy(ref, node, lease)
+    release(ref, owner) {
+      const held = ownedBy(ref, owner)
       if (held === undefined) return []
       locks.delete(nameOf(ref))
       return [...held.waiting]
     },
-    extend(ref, node, lease, nowMs, lockMs) {
-      const held = ownedBy(ref, node, lease)
+    extend(ref, owner, nowMs, lockMs) {
+      const held = ownedBy(ref, owner)
       if (held !== undefined && held.endsMs > nowMs) held.endsMs = nowMs + lockMs
     },
     waiting(ref) {

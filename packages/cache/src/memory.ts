@@ -3,7 +3,7 @@ import { checkOptions, opt, systemClock, type Clock } from '@keelson/kernel'
 import { optionFailure } from './error.ts'
 import { decodeKey } from './key.ts'
 import { createL1, type L1, type L1Entry, type L1Limits, type L1Scope, type NewL1Entry } from './l1/l1.ts'
-import { leaseOf, leaseText } from './lease.ts'
+import { leaseOf, leaseText, type MemoryLease } from './lease.ts'
 import { createLocks } from './locks.ts'
 import type { Bump, BumpMessage, CacheStore, CacheTier, Entry, Hit, MemberEvents, Miss, Ref, Stored } from './store.ts'
 import { keyTag } from './tag.ts'
@@ -11,8 +11,8 @@ import { mayFill } from './validity.ts'
 
 const SPEC = { clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock) }
 const DEFAULT_LIMITS: L1Limits = { maxEntries: 10_000, maxBytes: 64 * 2 ** 20 }
-/** How `codec` of an entry reads that was stored as a value. */
-const VALUE_CODEC = 'value'
+/** What most values were encoded by, had they been: of others it is remembered. */
+const USUAL_CODEC = 'json'
 /** What an entry takes over its key and value, about. */
 const ENTRY_BYTES = 256
 
@@ -27,6 +27,7 @@ class Encoded {
   }
 }
 
+const codecs = new WeakMap<L1Entry, string>()
 const l1s = new WeakMap<CacheTier, (limits?: L1Limits) => L1>()
 
 /**
@@ -60,16 +61,22 @@ function createMemoryTier(clock: Clock, maxLoadMs: number): CacheTier {
   const members = new Map<string, MemberEvents>()
   const locks = createLocks()
   let epoch = newEpoch()
-  let leases = 0
   let made: L1 | undefined
   const l1 = (limits = DEFAULT_LIMITS): L1 => (made ??= createL1(limits, { clock, maxLoadMs }))
 
   function miss(scope: L1Scope, ref: Ref, nowMs: number, o: { lockMs: number; node: string }): Miss {
-    const lease = leaseText({ epoch, stamp: scope.generation, atMs: nowMs, id: ++leases })
+    const right = { epoch, stamp: scope.generation, atMs: nowMs }
+    const lease = leaseText(right)
     if (o.lockMs === 0) return { kind: 'miss', lease, lock: 'none' }
-    const isOutdated = (held: string): boolean => scope.moved(ref.declared, leaseOf(held)!.stamp)
-    const lock = locks.take(ref, { node: o.node, lease, endsMs: nowMs + o.lockMs }, nowMs, isOutdated)
-    return { kind: 'miss', lease, lock }
+    const isOutdated = ({ stamp }: MemoryLease): boolean => scope.moved(ref.declared, stamp)
+    return { kind: 'miss', lease, lock: locks.take(ref, { node: o.node, lease: right }, o.lockMs, isOutdated) }
+  }
+
+  /** With the stamp of that generation. False when a tag was invalidated since. */
+  function keep(scope: L1Scope, at: number, ref: Ref, entry: Entry): boolean {
+    const kept = scope.put(decodeKey(ref.key), at, newEntry(ref, entry, String(at), clock.monotonic()))
+    if (kept !== undefined && entry.codec !== USUAL_CODEC) codecs.set(kept, entry.codec)
+    return kept !== undefined
   }
 
   function wake(scope: string, key: string, nodes: Iterable<string>): void {
@@ -102,12 +109,11 @@ function createMemoryTier(clock: Clock, maxLoadMs: number): CacheTier {
       const key = decodeKey(ref.key)
       const nowMs = clock.monotonic()
       const own = leaseOf(lease)
-      const stamp = String(own?.stamp)
+      const stamp = String(own.stamp)
       const stored =
-        own !== undefined &&
         mayFill(own, { epoch, nowMs, maxLoadMs, storedStamp: Number(scope.get(key)?.stamp ?? 0) }) &&
-        scope.put(key, own.stamp, newEntry(ref, entry, stamp, nowMs)) !== undefined
-      wake(ref.scope, ref.key, locks.release(ref, node, lease))
+        keep(scope, own.stamp, ref, entry)
+      wake(ref.scope, ref.key, locks.release(ref, { node, lease: own }))
       return { stored, stamp }
     },
 
@@ -116,7 +122,7 @@ function createMemoryTier(clock: Clock, maxLoadMs: number): CacheTier {
       const tags = [keyTag(ref.key)]
       scope.bump(tags)
       const stamp = String(scope.generation)
-      scope.put(decodeKey(ref.key), scope.generation, newEntry(ref, entry, stamp, clock.monotonic()))
+      keep(scope, scope.generation, ref, entry)
       wake(ref.scope, ref.key, locks.waiting(ref))
       return tell(stamp, node, [{ scope: ref.scope, tags }])
     },
@@ -131,12 +137,12 @@ function createMemoryTier(clock: Clock, maxLoadMs: number): CacheTier {
     },
 
     async unlock(ref, lease, node) {
-      wake(ref.scope, ref.key, locks.release(ref, node, lease))
+      wake(ref.scope, ref.key, locks.release(ref, { node, lease: leaseOf(lease) }))
     },
 
     async extend(held, node, lockMs) {
       const nowMs = clock.monotonic()
-      for (const { ref, lease } of held) locks.extend(ref, node, lease, nowMs, lockMs)
+      for (const { ref, lease } of held) locks.extend(ref, { node, lease: leaseOf(lease) }, nowMs, lockMs)
     },
 
     async join(node, { on }) {
@@ -179,7 +185,7 @@ function storedOf(entry: L1Entry, nowMs: number, withBody: boolean): Stored {
   const content = encoded === undefined ? { value } : { body: new Uint8Array(encoded.body) }
   return {
     ...(withBody ? content : {}),
-    codec: encoded?.codec ?? VALUE_CODEC,
+    codec: encoded?.codec ?? codecs.get(entry) ?? USUAL_CODEC,
     tags: entry.tags(),
     stamp,
     fill,

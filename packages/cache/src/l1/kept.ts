@@ -59,6 +59,13 @@ export class Kept implements L1Entry {
     return typeof this.#tags === 'string' ? this.#tags : ''
   }
 
+  /** Turns stale. False when nothing of it may be served any more: it has no grace. */
+  soften(): boolean {
+    const hasGrace = this.goneMs > this.endsMs
+    if (hasGrace) this.endsMs = 0
+    return hasGrace
+  }
+
   tags(): string[] {
     return [keyOf(keyAt(this.home, this.part)), SCOPE_TAG, ...this.#sharedTags()]
   }

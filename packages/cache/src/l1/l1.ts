@@ -61,7 +61,7 @@ export interface L1Scope {
   put(key: Key, at: number, entry: NewL1Entry): L1Entry | undefined
   /** Whether one of these tags was invalidated after generation `at`, or that is no longer known. */
   moved(tags: readonly string[], at: number): boolean
-  /** Invalidates, or with `soft` lets turn stale, what has one of these tags. */
+  /** Invalidates what has one of these tags. With `soft` it turns stale, and is gone only if it has no grace. */
   bump(tags: readonly string[], soft?: boolean): void
 }
 

@@ -59,13 +59,13 @@ export class Scope implements L1Scope, Invalidations {
 
   put(key: Key, at: number, given: NewL1Entry): L1Entry | undefined {
     const validity = validityOf(at, given.tags, this)
-    if (validity === 'invalid') return undefined
+    if (validity === 'invalid' || (validity === 'stale' && given.goneMs <= given.endsMs)) return undefined
     const home = typeof key === 'string' ? this.#texts : grow(this.#paths, key)
     const part = typeof key === 'string' ? key : key.at(-1)!
     const tagIds = this.#hold(given.tags)
     if (given.stamp !== this.#stamp) this.#stamp = given.stamp
     const entry = new Kept(given, this.#stamp, this.generation, tagIds, home, part)
-    if (validity === 'stale') entry.endsMs = 0
+    if (validity === 'stale') entry.soften()
     const known = home.entry(part)
     home.set(entry)
     if (known !== undefined) this.#releaseAll(known)
@@ -124,9 +124,8 @@ export class Scope implements L1Scope, Invalidations {
       if (hard[id]! > since) return false
       if (soft[id]! > since) isSoft = true
     }
-    if (isSoft) entry.endsMs = 0
     entry.seen = this.generation
-    return true
+    return !isSoft || entry.soften()
   }
 
   /** Takes it out of everything. */
@@ -162,9 +161,7 @@ export class Scope implements L1Scope, Invalidations {
 
   #bumpKey(key: Key, soft: boolean): void {
     const entry = typeof key === 'string' ? this.#texts.entry(key) : find(this.#paths, key)
-    if (entry === undefined) return
-    if (soft) entry.endsMs = 0
-    else this.remove(entry)
+    if (entry !== undefined && !(soft && entry.soften())) this.remove(entry)
   }
 
   #hold(tags: readonly string[]): string {
