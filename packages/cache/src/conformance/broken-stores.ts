@@ -108,9 +108,6 @@ const wrongSteps: Record<string, Partial<Steps>> = {
   'the body is told unasked': { tell: (stored) => stored },
   'the body is never told': { tell: (stored) => good.tell(stored, false) },
   'no tags are told': { tell: (stored, body) => good.tell({ ...stored, tags: [] }, body) },
-  'tags are told sorted': {
-    tell: (stored, body) => good.tell({ ...stored, tags: stored.tags.toSorted().toReversed() }, body),
-  },
   'tags are told split at a bar': {
     tell: (stored, body) => good.tell({ ...stored, tags: stored.tags.flatMap((tag) => tag.split('|')) }, body),
   },

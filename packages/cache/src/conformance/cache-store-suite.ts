@@ -9,8 +9,8 @@ import { purgeCases, staleCases } from './store/stale.ts'
 import type { CacheStoreUnderTest } from './store-under-test.ts'
 
 /**
- * All that a {@link CacheStore} promises. What a subject `has`: 'bodies' when it stores bytes, 'values' when it stores
- * values of this process instead; 'members' when its tiers have `join` and are 'leased'; 'wakes' when members are told
+ * All that a {@link CacheStore} promises. What a subject `has`: 'bodies' when it stores bytes, 'values' when it keeps
+ * values of this process as they are; 'members' when its tiers have `join` and are 'leased'; 'wakes' when members are told
  * of fills; 'keeps' when what is invalid stays until it is purged; 'lose', 'cut' and 'jump' for what the subject can do
  * to its server. Each case has a cache of its own, so subjects may share a store. On a real clock a run takes a minute
  * at most.

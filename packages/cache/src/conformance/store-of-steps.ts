@@ -14,7 +14,7 @@ import type {
   Stored,
 } from '../store.ts'
 
-/** Until somebody has joined, this is how long a member may be silent. */
+/** Of a tier that was not told. */
 const LONGEST_LEASE_MS = 10_000
 
 /** An entry of the store of steps. */
@@ -220,7 +220,6 @@ interface Server {
   leases: Map<string, number>
   marker: string | undefined
   unknownUntilMs: number
-  leaseMs: number
   readonly subscribers: Map<Subscriber, string>
   readonly queue: (() => void)[]
   /** What was made for nothing: a node's own count. */
@@ -285,7 +284,6 @@ function newServer(): Server {
     leases: new Map(),
     marker: undefined,
     unknownUntilMs: 0,
-    leaseMs: LONGEST_LEASE_MS,
     subscribers: new Map(),
     queue: [],
     firstEpoch: undefined,
@@ -296,7 +294,11 @@ function openTier(
   steps: Steps,
   now: () => number,
   serverOf: () => Server,
-  { maxTtlMs, maxLoadMs }: { maxTtlMs: number; maxLoadMs: number },
+  {
+    maxTtlMs,
+    maxLoadMs,
+    leaseMs: longestMs = LONGEST_LEASE_MS,
+  }: { maxTtlMs: number; maxLoadMs: number; leaseMs?: number },
 ): CacheTier {
   const server = serverOf()
 
@@ -396,7 +398,7 @@ function openTier(
   function announce(method: 'bump' | 'put', list: readonly Bumped[], stamp: string, from: string): BumpAnswer {
     if (steps.marks && server.marker === undefined) {
       server.marker = 'whole'
-      server.unknownUntilMs = now() + server.leaseMs
+      server.unknownUntilMs = now() + longestMs
     }
     const unknownMs = steps.unknownMs(server.unknownUntilMs, now())
     const peers = [...server.leases]
@@ -513,7 +515,6 @@ function openTier(
     },
 
     async join(node, { leaseMs, on }) {
-      server.leaseMs = leaseMs
       return memberOf(node, leaseMs, on)
     },
 

@@ -118,7 +118,10 @@ export const entryCases: readonly Case<CacheStoreUnderTest>[] = [
       const ref = refOf('a')
       const { fill, tags } = await filled(ref, { tags: ['t'], graceMs: LONG_MS })
       const hit = (await read(ref, { body: false })) as Hit
-      equal([hit.kind, hit.body, hit.fill, hit.codec, [...hit.tags]], ['hit', undefined, fill, 'json', [...tags]])
+      equal(
+        [hit.kind, hit.body, hit.fill, hit.codec, hit.tags.toSorted()],
+        ['hit', undefined, fill, 'json', tags.toSorted()],
+      )
       await expire('t')
       const { stale } = (await read(ref, { body: false })) as Miss
       equal([stale?.body, stale?.fill], [undefined, fill])
@@ -131,7 +134,7 @@ export const entryCases: readonly Case<CacheStoreUnderTest>[] = [
     async ({ filled, read, ok }) => {
       const ref = refOf('a')
       const value = Object.freeze({ date: new Date(0) })
-      await filled(ref, { value })
+      await filled(ref, { value, bytes: 100 })
       const hit = (await read(ref)) as Hit
       ok(hit.value === value, 'the same object')
     },

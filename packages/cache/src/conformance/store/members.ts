@@ -23,9 +23,10 @@ interface Node {
 /** Joins and takes a lease. */
 async function joined(stage: Stage, node: string, o: { leaseMs?: number; renew?: boolean } = {}): Promise<Node> {
   const [bumps, acks, filled] = [[], [], []] as [Node['bumps'], Node['acks'], Node['filled']]
-  const tier = stage.open()
+  const { leaseMs = LEASE_MS } = o
+  const tier = stage.open(stage.name, { leaseMs })
   const member = await tier.join!(node, {
-    leaseMs: o.leaseMs ?? LEASE_MS,
+    leaseMs,
     on: {
       bump: (message) => void bumps.push(message),
       ack: (...ack) => void acks.push(ack),
@@ -233,12 +234,12 @@ export const memberCases: readonly Case<CacheStoreUnderTest>[] = [
   }),
 
   memberCase('normally nobody is unknown', async (stage) => {
-    const { member } = await joined(stage, 'b', { leaseMs: 300 })
-    await stage.until('somebody is unknown for ever', async () => (await stage.bump('t')).unknownMs === 0)
+    const { member, tier } = await joined(stage, 'b', { leaseMs: 300 })
+    await allKnown(stage, tier)
     for (let i = 0; i < 3; i++) {
       await member.renew()
-      stage.equal((await stage.bump('t')).unknownMs, 0)
-      stage.equal((await stage.tier.put(ref, stage.entry(ref), 'n0')).unknownMs, 0)
+      stage.equal((await tier.bump([bumped('t')], 'n0')).unknownMs, 0)
+      stage.equal((await tier.put(ref, stage.entry(ref), 'n0')).unknownMs, 0)
     }
   }),
 
@@ -291,18 +292,18 @@ export const memberCases: readonly Case<CacheStoreUnderTest>[] = [
   memberCase(
     'a registry that was lost is known to be: a bump tells how long somebody may be silent',
     async (stage) => {
-      const { member } = await joined(stage, 'b', { leaseMs: 1_000 })
-      await stage.until('somebody is unknown for ever', async () => (await stage.bump('t')).unknownMs === 0)
+      const { member, tier } = await joined(stage, 'b', { leaseMs: 1_000 })
+      await allKnown(stage, tier)
       for (const what of ['members', 'all'] as const) {
         await member.renew()
         await stage.under.lose!(stage.name, what)
-        const { unknownMs } = await stage.bump('t')
-        stage.ok(unknownMs > 0 && unknownMs <= LEASE_MS, `${unknownMs} ms, ${what} lost`)
+        const { unknownMs } = await tier.bump([bumped('t')], 'n0')
+        stage.ok(unknownMs > 0 && unknownMs <= 1_000, `${unknownMs} ms, ${what} lost`)
         // That one node is there again says nothing of the others.
         await member.renew()
-        const next = await stage.bump('t')
+        const next = await tier.bump([bumped('t')], 'n0')
         stage.ok(next.unknownMs <= unknownMs, 'it gets less')
-        await stage.until('somebody is unknown for ever', async () => (await stage.bump('t')).unknownMs === 0)
+        await allKnown(stage, tier)
       }
     },
     'lose',
@@ -311,8 +312,8 @@ export const memberCases: readonly Case<CacheStoreUnderTest>[] = [
   memberCase(
     'a renewal does not hide that the registry was lost',
     async (stage) => {
-      const { member } = await joined(stage, 'b', { leaseMs: LEASE_MS })
-      await stage.until('somebody is unknown for ever', async () => (await stage.bump('t')).unknownMs === 0)
+      const { member } = await joined(stage, 'b')
+      await stage.bump('t')
       await stage.under.lose!(stage.name, 'members')
       await member.renew()
       stage.ok((await stage.bump('t')).unknownMs > 0, 'a member that was forgotten may serve still')
@@ -379,6 +380,12 @@ export const memberCases: readonly Case<CacheStoreUnderTest>[] = [
     })
   }),
 ]
+
+/** Waits until nobody can hold a lease that the store does not know of. */
+function allKnown(stage: Stage, tier: CacheTier): Promise<void> {
+  const isSo = async (): Promise<boolean> => (await tier.bump([bumped('t')], 'n0')).unknownMs === 0
+  return stage.until('somebody is unknown for ever', isSo)
+}
 
 /** Absent and false are one. */
 function plain(list: readonly { scope?: string; tags: readonly string[]; soft?: boolean; epoch?: boolean }[]): unknown {

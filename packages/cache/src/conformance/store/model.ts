@@ -16,7 +16,7 @@ interface Model {
   readonly hard: Map<string, number>
   readonly soft: Map<string, number>
   readonly entries: Map<string, { fill: string; stamp: number; tags: readonly string[]; graced: boolean }>
-  readonly locks: Map<string, { node: string; stamp: number }>
+  readonly locks: Map<string, Right>
 }
 
 interface Right {
@@ -46,6 +46,14 @@ export const modelCases: readonly Case<CacheStoreUnderTest>[] = [
         return entry.graced ? 'stale' : 'gone'
       }
 
+      /** Whether the end of another load of the same node frees a lock is the store's to say: here it is freed for sure. */
+      const released = async ({ ref, node }: Right): Promise<void> => {
+        const lock = model.locks.get(ref.key)
+        if (lock?.node !== node) return
+        await tier.unlock(ref, lock.lease, node)
+        model.locks.delete(ref.key)
+      }
+
       for (let step = 0; step < STEPS; step++) {
         const ref = any(refs)
         const node = any(NODES)
@@ -69,8 +77,9 @@ export const modelCases: readonly Case<CacheStoreUnderTest>[] = [
           // Whether a lock is taken over because a tag was expired softly is the store's to say.
           const lock = lockMs === 0 ? 'none' : free ? 'yours' : soft ? miss.lock : 'held'
           equal(miss.lock, lock, why())
-          if (miss.lock === 'yours') model.locks.set(ref.key, { node, stamp: model.now })
-          rights.push({ ref, lease: miss.lease, node, stamp: model.now })
+          const right = { ref, lease: miss.lease, node, stamp: model.now }
+          if (miss.lock === 'yours') model.locks.set(ref.key, right)
+          rights.push(right)
         } else if (chance < 0.7 && rights.length > 0) {
           const right = any(rights)
           const made = stage.entry(right.ref, { tags: [any(TAGS)], graceMs: random() < 0.5 ? LONG_MS : 0 })
@@ -87,15 +96,7 @@ export const modelCases: readonly Case<CacheStoreUnderTest>[] = [
             const { fill, tags, graceMs } = made
             model.entries.set(right.ref.key, { fill, stamp: right.stamp, tags, graced: graceMs > 0 })
           }
-          const lock = model.locks.get(right.ref.key)
-          if (lock?.node === right.node && lock.stamp === right.stamp) model.locks.delete(right.ref.key)
-          else if (lock?.node === right.node) {
-            // An earlier load of the same node: whether its end frees the lock is not told. Free it for sure.
-            model.locks.delete(right.ref.key)
-            for (const each of rights.filter((r) => r.node === right.node && r.ref === right.ref)) {
-              await tier.unlock(each.ref, each.lease, each.node)
-            }
-          }
+          await released(right)
         } else if (chance < 0.85) {
           const tags = random() < 0.7 ? [any(TAGS)] : [any(refs).declared[0]!]
           const soft = random() < 0.3
@@ -114,8 +115,7 @@ export const modelCases: readonly Case<CacheStoreUnderTest>[] = [
           const right = any(rights)
           await tier.unlock(right.ref, right.lease, right.node)
           done.push(`${right.node} unlocks ${right.ref.key} of ${right.stamp}`)
-          const lock = model.locks.get(right.ref.key)
-          if (lock?.node === right.node && lock.stamp === right.stamp) model.locks.delete(right.ref.key)
+          await released(right)
         }
       }
       ok(done.length > 0, 'it did something')

@@ -67,7 +67,7 @@ export const raceCases: readonly Case<CacheStoreUnderTest>[] = [
       equal(hit.kind, 'hit', 'the later of the two')
       if (hit.kind !== 'hit') return
       const at = puts.findIndex(({ fill }) => fill === hit.fill)
-      equal([hit.stamp, [...hit.tags]], [stamps[at], [...puts[at]!.tags]])
+      equal([hit.stamp, hit.tags.toSorted()], [stamps[at], puts[at]!.tags.toSorted()])
       sameContent(hit, puts[at]!)
     }
   }),
