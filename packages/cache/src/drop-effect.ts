@@ -46,8 +46,9 @@ export function dropEffect(plan: DropPlan): DropEffect {
   const base = { kind: 'cache.drop', tags, replayHint: hintOf(plan) } as const
 
   if (log === undefined) {
-    if (!inProcess) return { ...base, perform: async (ctx) => plan.apply([], ctx) }
-    return { ...base, statements: () => [], afterCommit: async (ctx) => plan.apply([], ctx) }
+    // Without statements a transaction refuses it, unless its loss is accepted. Before the commit it would be too early.
+    const lossy = { ...base, afterCommit: async (ctx: EffectContext) => plan.apply([], ctx) }
+    return inProcess ? { ...lossy, statements: () => [] } : lossy
   }
   const rows: Rows = {
     log,
