@@ -13,6 +13,8 @@ export interface RedisOptions {
   settings?: Record<string, string>
   /** Further arguments of the program. */
   args?: readonly string[]
+  /** Variables of its environment, besides ours. */
+  env?: Record<string, string>
   /** As that of `freePort`. */
   lastPort?: number
 }
@@ -25,8 +27,13 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServer> {
   const programs = await demandProgram('Redis', findOrInstallRedis)
   return await startPrivateServer({
     name: 'redis',
-    command: join(programs, 'redis-server'),
-    args: (folder) => [join(folder, SETTINGS_FILE), ...(o.args ?? [])],
+    command: 'env',
+    args: (folder) => [
+      ...Object.entries(o.env ?? {}).map(([name, value]) => `${name}=${value}`),
+      join(programs, 'redis-server'),
+      join(folder, SETTINGS_FILE),
+      ...(o.args ?? []),
+    ],
     url: (port) => `redis://${HOST}:${port}`,
     answers: async (url, folder) => {
       const info = String(await askRedis(url, 'INFO', 'server'))

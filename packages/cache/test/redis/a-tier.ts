@@ -10,7 +10,7 @@ import { implicitTags } from '../../src/tag.ts'
 import { somePrefix } from './open-redis.ts'
 
 export const HOUR_MS = 3_600_000
-export const NAME = 'app'
+const NAME = 'app'
 const SCOPE = 'acme'
 
 /** A tier, and the words that tests say to it. */

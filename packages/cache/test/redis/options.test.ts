@@ -25,3 +25,11 @@ test('a value without bytes is refused', async () => {
   const { body: _, ...made } = anEntry(ref)
   await expect(it.tier.put(ref, { ...made, value: 1 }, 'n0')).rejects.toMatchObject({ code: 'VALUE_UNSUPPORTED' })
 })
+
+test('a scope that looks like a pattern is purged alone', async () => {
+  using client = connect()
+  const it = aTier(client)
+  const scopes = ['a*', 'ab', 'a?', 'a[b]', 'a[', String.raw`a\\`]
+  for (const scope of scopes) await it.filled(aRef('k', [], scope))
+  for (const scope of scopes) expect([await it.tier.purge(scope), await it.tier.purge(scope)], scope).toEqual([1, 0])
+})
