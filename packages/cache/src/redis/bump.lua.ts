@@ -20,6 +20,7 @@ local function prune(state, now, count)
   local sample = redis.call('HRANDFIELD', KEYS[1], ${SAMPLE} + (is_full and 2 * count or 0), 'WITHVALUES')
   local found = {}
   for i = 1, #sample, 2 do
+    -- What cannot be read is above the clock: it stays, or the floor would be there too.
     local stamp = string.sub(sample[i], 1, 1) == 't' and newest_of(sample[i + 1])
     if stamp and stamp < state.clock then found[#found + 1] = {field = sample[i], stamp = stamp} end
   end

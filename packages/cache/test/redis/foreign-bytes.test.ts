@@ -40,6 +40,20 @@ test.each([
   expect((await it.read(ref)).kind).toBe('hit')
 })
 
+test('an entry whose head and body meet elsewhere than it says is a miss', async () => {
+  using client = connect()
+  const it = aTier(client)
+  await it.filled(ref)
+  const whole = (await client.getBuffer(it.keys.entry(ref)))!
+  for (const shift of [-1, 1]) {
+    const moved = Buffer.from(whole)
+    moved.writeUInt32BE(whole.readUInt32BE(1) + shift, 1)
+    moved.writeUInt32BE(whole.readUInt32BE(5) - shift, 5)
+    await client.set(it.keys.entry(ref), moved)
+    await isMiss(it, shift)
+  }
+})
+
 test('bytes of anything else are a miss, and a purge removes them', async () => {
   using client = connect()
   const it = aTier(client)
