@@ -17,21 +17,23 @@ local function tags_of(raw, at)
   for i = 1, count do tags[i], at = struct.unpack('>Hc0', raw, at) end
   return tags, at
 end
-local function parse_entry(key, raw)
+local function parse_entry(key, raw, whole)
   local e, head, at, version = {}
   version, head, e.body_bytes, e.stamp, e.stored, e.ends, e.grace, e.load, e.epoch, at = struct.unpack(HEAD .. 'c0', raw)
-  local total = #raw < FIRST and #raw or redis.call('STRLEN', key)
+  local total = (whole or #raw < FIRST) and #raw or redis.call('STRLEN', key)
   if total ~= head + e.body_bytes then return nil end
   if #raw < head then raw = redis.call('GETRANGE', key, 0, head - 1) end
   e.tags, at = tags_of(raw, at)
   if at ~= head + 1 then return nil end
-  e.head, e.whole = string.sub(raw, 1, head), #raw == total and raw
+  e.raw = whole and raw or string.sub(raw, 1, head)
   return e
 end
-local function get_entry(key)
-  local raw = redis.pcall('GETRANGE', key, 0, FIRST - 1)
+-- With its body in e.raw if told, else with its head.
+local function get_entry(key, whole)
+  local raw
+  if whole then raw = redis.pcall('GET', key) else raw = redis.pcall('GETRANGE', key, 0, FIRST - 1) end
   if type(raw) ~= 'string' or string.byte(raw) ~= 1 then return nil end
-  local ok, e = pcall(parse_entry, key, raw)
+  local ok, e = pcall(parse_entry, key, raw, whole)
   return ok and e or nil
 end
 local function put_entry(key, epoch, stamp, now, ttl_ms, grace_ms, load_ms, rest, body)

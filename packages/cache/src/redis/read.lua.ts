@@ -50,19 +50,16 @@ for i = 0, (#KEYS - 1) / (locks and 2 or 1) - 1 do
     for n = 1, ARGV[at] do declared[n] = ARGV[at + n] end
     at = at + 1 + #declared
   end
-  local e = get_entry(key)
+  local e = get_entry(key, with_body)
   local ends = e and turns_stale(KEYS[1], state, scope, e, now)
-  local entry = false
-  if ends and now < ends + e.grace * 1000 then
-    entry = with_body and (e.whole or redis.call('GET', key)) or e.head
-  end
+  local entry = ends and now < ends + e.grace * 1000 and e.raw
   local kind = 0
   if not entry or refresh or now >= ends then
     kind = locks and take_lock(KEYS[3 + 2 * i], i, scope, declared) or 1
     if entry and ends < e.ends then kind = kind + ${SOFTLY} end
   end
   reply[#reply + 1] = kind
-  reply[#reply + 1] = entry
+  reply[#reply + 1] = entry or false
 end
 return reply
 `)

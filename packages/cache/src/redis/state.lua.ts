@@ -14,7 +14,8 @@ local function text(n) return string.format('%.0f', n) end
 -- Another server may lack what this one had acknowledged: a failover, a restart with the tail of its log lost.
 local function run_id()
   local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '?'
+  local _, at = string.find(type(info) == 'string' and info or '', 'run_id:', 1, true)
+  return at and string.sub(info, at + 1, at + 40) or '?'
 end
 local function new_state(key, id, clock, said, run)
   local state = {id = id, clock = clock, floor = clock, said = said, run = run}
