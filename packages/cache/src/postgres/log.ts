@@ -29,17 +29,26 @@ export function createLog(
     statement: (rows) => insertDrops(rows, COLUMNS, sql.owe),
 
     async claim(name, { olderThanMs, limit }, apply) {
-      return await unit(target, {
+      const outcome = await unit<{ count: number } | { error: unknown }>(target, {
         open: [prepared(sql.claim, [name, olderThanMs, limit])],
         isolation: 'read committed',
         retries: 0,
         async work(_, [claimed]) {
-          const rows = claimed!.rows as DropRow[]
-          if (rows.length === 0) return { end: 'rollback', value: 0 }
-          await apply(rows.map(readRow))
-          return { end: 'commit', statements: [], value: rows.length }
+          const rows = (claimed!.rows as DropRow[]).map(readRow)
+          if (rows.length === 0) return { end: 'rollback', value: { count: 0 } }
+          try {
+            await apply(rows)
+          } catch (error) {
+            // A COMMIT of nothing: once this is told, the rows are free again.
+            return { end: 'commit', statements: [], value: { error } }
+          }
+          // Without the name that `done` gives it: one connection must not hear a name from two sides.
+          const done = { text: sql.done, values: [toList(rows.map(({ id }) => id))] }
+          return { end: 'commit', statements: [done], value: { count: rows.length } }
         },
       })
+      if ('error' in outcome) throw outcome.error
+      return outcome.count
     },
 
     async pending(name, { operation, limit = null }: { operation?: string; limit?: number | null } = {}) {

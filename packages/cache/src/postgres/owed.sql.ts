@@ -12,15 +12,11 @@ select id::uuid, name, scope, tag, operation from unnest(string_to_array($1, E'\
 
 const COLUMNS = 'id::text as id, name, scope, tag, operation'
 
-/** Takes the oldest rows that no other relay holds; they are gone once the transaction commits, and not before. What
- *  is visible is committed, so the age is that of the insert: it travels with COMMIT, in one flight.
- *  $1 name, $2 age in ms, $3 how many. */
-export const claimOwedSql = (schema: string): string => `with claimed as materialized (
-  select ctid from ${schema}.cache_owed
-  where name = $1 and at <= clock_timestamp() - $2::float8 * interval '1 ms'
-  order by at limit $3::int for update skip locked
-)
-delete from ${schema}.cache_owed where ctid = any(array(select ctid from claimed)) returning ${COLUMNS}`
+/** Locks the oldest rows that no other relay holds. What is visible is committed, so its age is that of the insert: it
+ *  travels with COMMIT, in one flight. $1 name, $2 age in ms, $3 how many. */
+export const claimOwedSql = (schema: string): string => `select ${COLUMNS} from ${schema}.cache_owed
+where name = $1 and at <= clock_timestamp() - $2::float8 * interval '1 ms'
+order by at limit $3::int for update skip locked`
 
 /** All that is visible: a row that a relay holds is still unpaid. $1 name, $2 how many or null. */
 export const pendingSql = (schema: string): string => `select ${COLUMNS} from ${schema}.cache_owed
