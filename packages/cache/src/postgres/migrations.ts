@@ -62,7 +62,7 @@ export const migrations: readonly Migration[] = [
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,
   autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)`,
       'create index cache_drop_tag on {schema}.cache_drop (name, scope, tag, xid)',
-      'create index cache_drop_xid on {schema}.cache_drop (name, xid)',
+      "create index cache_drop_xid on {schema}.cache_drop (name, coalesce(xid, '0'::xid8))",
       `create table {schema}.cache_owed (
   id uuid primary key,
   name text collate "C" not null,

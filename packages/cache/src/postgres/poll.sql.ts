@@ -1,4 +1,4 @@
-import { epochOf, openOf } from './rule.sql.ts'
+import { BY_AGE, epochOf, openOf } from './rule.sql.ts'
 
 /** A row of pollSql. */
 export interface PollRow {
@@ -19,7 +19,7 @@ export interface PollRow {
  *  $1 name, $2 that snapshot or null, $3 how many at most. */
 export const pollSql = (schema: string): string => {
   const seen = '$2::text::pg_snapshot'
-  const drops = `select d.xid, d.scope, d.tag, d.soft from ${schema}.cache_drop d where d.name = $1 and d.xid`
+  const drops = `select d.xid, d.scope, d.tag, d.soft from ${schema}.cache_drop d where d.name = $1 and ${BY_AGE}`
   return `select s.epoch, pg_current_snapshot()::text as seen,
   coalesce(pg_snapshot_xmin(${seen}) <= s.floor, false) as missed, d.xid::text as stamp, d.scope, d.tag, d.soft
 from (select ${epochOf('s')} as epoch, s.floor from ${schema}.cache_state s where s.name = $1) as s

@@ -1,3 +1,5 @@
+import { BY_AGE } from './rule.sql.ts'
+
 /** Deletes drops that no entry needs any more, oldest first, and raises the floor to the highest of them in the same
  *  statement: who sees them gone sees the floor. It stops below the oldest open transaction, whose drops would come
  *  behind the floor. One caller at a time; nothing waits for it.
@@ -6,8 +8,8 @@ export const pruneSql = (schema: string): string => `with state as (
   select name from ${schema}.cache_state where name = $1 for update skip locked
 ), oldest as (
   select d.ctid, d.xid, d.at from ${schema}.cache_drop d
-  where d.name = $1 and d.xid < pg_snapshot_xmin(pg_current_snapshot())
-  order by d.xid limit $3::int
+  where d.name = $1 and ${BY_AGE} < pg_snapshot_xmin(pg_current_snapshot())
+  order by ${BY_AGE} limit $3::int
 ), old as materialized (
   select oldest.* from state cross join oldest where at < statement_timestamp() - $2::float8 * interval '1 ms'
 ), raised as (
