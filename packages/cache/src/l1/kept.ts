@@ -2,7 +2,7 @@ import { keyOf, SCOPE_TAG } from '../tag.ts'
 import type { KeyPart } from '../key.ts'
 import type { L1Entry, NewL1Entry } from './l1.ts'
 import { keyAt, type Branch } from './branch.ts'
-import { unpack, UNITS } from './tag-table.ts'
+import { after, idAt } from './tag-table.ts'
 
 /** An entry with what L1 knows of it. Each field counts 8 bytes per entry. */
 export class Kept implements L1Entry {
@@ -76,9 +76,10 @@ export class Kept implements L1Entry {
   }
 
   #sharedTags(): readonly string[] {
-    if (typeof this.#tags !== 'string') return this.#tags
+    const ids = this.#tags
+    if (typeof ids !== 'string') return ids
     const tags: string[] = []
-    for (let at = 0; at < this.#tags.length; at += UNITS) tags.push(this.home.root.tags.tag(unpack(this.#tags, at)))
+    for (let at = 0; at < ids.length; at = after(ids, at)) tags.push(this.home.root.tags.tag(idAt(ids, at)))
     return tags
   }
 }

@@ -7,7 +7,7 @@ import { Kept } from './kept.ts'
 import type { L1Entry, L1Scope, NewL1Entry } from './l1.ts'
 import type { Notes } from './notes.ts'
 import { use, type Policy } from './policy.ts'
-import { pack, unpack, UNITS, type TagTable } from './tag-table.ts'
+import { after, idAt, pack, type TagTable } from './tag-table.ts'
 
 /** What all scopes of one L1 have in common. */
 export interface Shared {
@@ -118,9 +118,10 @@ export class Scope implements L1Scope, Invalidations {
     const since = entry.seen
     if (this.#cleared > since) return false
     let isSoft = this.#softCleared > since
+    const { tagIds } = entry
     const { hard, soft } = this.#shared.tags
-    for (let at = 0; at < entry.tagIds.length; at += UNITS) {
-      const id = unpack(entry.tagIds, at)
+    for (let at = 0; at < tagIds.length; at = after(tagIds, at)) {
+      const id = idAt(tagIds, at)
       if (hard[id]! > since) return false
       if (soft[id]! > since) isSoft = true
     }
@@ -181,7 +182,7 @@ export class Scope implements L1Scope, Invalidations {
   #releaseAll(entry: Kept): void {
     const { tagIds } = entry
     entry.leave()
-    for (let at = 0; at < tagIds.length; at += UNITS) this.release(unpack(tagIds, at))
+    for (let at = 0; at < tagIds.length; at = after(tagIds, at)) this.release(idAt(tagIds, at))
   }
 }
 

@@ -45,15 +45,22 @@ export class TagTable {
   }
 }
 
-/** Of a number in a packed text. */
-export const UNITS = 2
+/** From here on a number takes two units: few caches have so many tags. */
+const WIDE = 0x8000
+const LOW_BITS = 15
 
-/** The numbers of an entry's tags, as text of two units each: an array takes twice as much. */
+/** The numbers of an entry's tags, as text: an array takes twice as much. */
 export function pack(ids: readonly number[]): string {
-  return String.fromCharCode(...ids.flatMap((id) => [id >>> 16, id & 0xffff]))
+  return String.fromCharCode(...ids.flatMap((id) => (id < WIDE ? [id] : [WIDE | (id >>> LOW_BITS), id & (WIDE - 1)])))
 }
 
-/** Of two units from `at`. */
-export function unpack(packed: string, at: number): number {
-  return packed.charCodeAt(at) * 0x1_0000 + packed.charCodeAt(at + 1)
+/** The number that begins at `at`. */
+export function idAt(packed: string, at: number): number {
+  const unit = packed.charCodeAt(at)
+  return unit < WIDE ? unit : ((unit - WIDE) << LOW_BITS) | packed.charCodeAt(at + 1)
+}
+
+/** Where the next one begins. */
+export function after(packed: string, at: number): number {
+  return at + (packed.charCodeAt(at) < WIDE ? 1 : 2)
 }

@@ -213,6 +213,22 @@ describe('an entry', () => {
     expect(l1.tags).toBe(3)
   })
 
+  it('has whichever of very many tags', () => {
+    const l1 = createL1(ROOMY)
+    const scope = l1.scope('acme')
+    const tagAt = (i: number): string => `t${i % 40_000}`
+    for (let i = 0; i < 40_000; i++) put(scope, `k${i}`, [tagAt(i), tagAt(i + 32_768), tagAt(i + 1)])
+    expect(l1.tags).toBe(40_000)
+    scope.bump([tagAt(39_999)])
+    const invalid = new Set([39_999, 39_999 - 32_768, 39_998])
+    for (let i = 0; i < 40_000; i++) {
+      const entry = scope.get(`k${i}`)
+      expect(entry?.tags().slice(2)).toEqual(invalid.has(i) ? undefined : [tagAt(i), tagAt(i + 32_768), tagAt(i + 1)])
+    }
+    expect(l1.purge('acme')).toBe(39_997)
+    expect(l1.tags).toBe(1)
+  })
+
   it('that is larger than everything is answered, and not kept', () => {
     const l1 = createL1({ maxEntries: 10, maxBytes: 1_000 })
     const scope = l1.scope('acme')
