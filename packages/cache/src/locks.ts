@@ -2,7 +2,7 @@ import type { MemoryLease } from './lease.ts'
 import type { Ref } from './store.ts'
 
 /** Who loads an entry. A node loads it once at a time for one stamp. */
-export interface Owner {
+interface Owner {
   readonly node: string
   readonly lease: MemoryLease
 }
