@@ -29,8 +29,10 @@ export interface OracleNode {
 
 /** How long and how hard. All optional. */
 export interface OracleOptions {
-  /** Ends after so many: 5,000. */
+  /** It ends after so many: 5,000. */
   readonly reads?: number
+  /** And not before so many were acknowledged: 50. */
+  readonly writes?: number
   /** 20. Some are read far more often than others. */
   readonly keys?: number
   /** At once, of each node: 8. */
@@ -83,6 +85,7 @@ const AFTER_FAILURE_MS = 5
 
 const OPTIONS = {
   reads: opt.integer(5_000, { min: 1 }),
+  writes: opt.integer(50, { min: 0 }),
   keys: opt.integer(20, { min: 1 }),
   readers: opt.integer(8, { min: 1 }),
   writers: opt.integer(2, { min: 1 }),
@@ -104,7 +107,7 @@ export async function oracle(
   o: OracleOptions = {},
 ): Promise<OracleReport> {
   const options = checkOptions('oracle', o, OPTIONS, optionFailure)
-  const { reads: wanted, keys, readers, writers, readsPerWrite, maxLoadMs, during } = options
+  const { reads: minReads, writes: minWrites, keys, readers, writers, readsPerWrite, maxLoadMs, during } = options
   const { seed = Math.floor(Math.random() * 2 ** 31), truth = countersOf() } = options
   const random = seededRandom(seed)
   const beganMs = performance.now()
@@ -115,7 +118,7 @@ export async function oracle(
   const seen = { reads: 0, loads: 0, writes: 0, stale: 0, refused: 0, failed: 0 }
   const examples: StaleRead[] = []
   const errors: string[] = []
-  let isOver = false
+  const run = { isOver: false }
 
   const source: OracleSource = {
     async load(key) {
@@ -135,7 +138,7 @@ export async function oracle(
   }
 
   async function reader(at: number): Promise<void> {
-    while (!isOver) {
+    while (!run.isOver) {
       // A hit may take no turn of the loop, and nobody else would have one.
       await turn()
       const key = anyKey()
@@ -157,7 +160,7 @@ export async function oracle(
   }
 
   async function writer(): Promise<void> {
-    while (!isOver) {
+    while (!run.isOver) {
       const key = anyKey()
       const node = nodes[Math.floor(random() * nodes.length)]!
       try {
@@ -169,16 +172,16 @@ export async function oracle(
         await failed(error)
       }
       const next = seen.reads + random() * 2 * readsPerWrite * writers
-      while (!isOver && seen.reads < next) await sleep(1)
+      while (!run.isOver && seen.reads < next) await sleep(1)
     }
   }
 
   async function end(): Promise<void> {
     try {
       await during?.()
-      while (seen.reads < wanted) await sleep(1)
+      while (seen.reads < minReads || seen.writes < minWrites) await sleep(1)
     } finally {
-      isOver = true
+      run.isOver = true
     }
   }
 

@@ -49,7 +49,7 @@ test('what is refused and what fails is counted, and does not count as a read', 
       },
     },
   ]
-  const report = await oracle(makeNodes, { reads: 300, maxLoadMs: 0 })
+  const report = await oracle(makeNodes, { reads: 300, writes: 0, maxLoadMs: 0 })
   expect(report).toMatchObject({ stale: 0, writes: 0 })
   expect(report.failed).toBeGreaterThan(0)
   expect(report.refused).toBeGreaterThan(0)
@@ -62,7 +62,7 @@ test('it goes on until what is done meanwhile is over, and rejects with it', asy
     await new Promise((resolve) => setTimeout(resolve, 100))
     ended = true
   }
-  await oracle(threeOver(), { reads: 1, during })
+  await oracle(threeOver(), { reads: 1, writes: 1, during })
   expect(ended).toBe(true)
   const failing = oracle(threeOver(), { during: () => Promise.reject(new Error('the server did not start')) })
   await expect(failing).rejects.toThrow('the server did not start')

@@ -30,8 +30,9 @@ export function referenceCache(
       const miss = o.stampAfterLoad === true ? await ask(ref) : before
       if (miss.kind === 'miss') {
         const body = Buffer.from(String(version))
-        const fill = randomBytes(6).toString('base64url')
-        const entry = { body, codec: 'json', tags: ref.declared, fill, ttlMs: TTL_MS, graceMs: 0, loadMs: 1 }
+        const id = randomBytes(6).toString('base64url')
+        const entry = { body, codec: 'json', tags: ref.declared, fill: id, ttlMs: TTL_MS, graceMs: 0, loadMs: 1 }
+        // oxlint-disable-next-line unicorn/no-array-fill-with-reference-type -- no array's
         await tier.fill(ref, miss.lease, entry, node)
       }
       return version
