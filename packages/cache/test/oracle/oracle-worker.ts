@@ -35,7 +35,7 @@ function ask(call: 'load' | 'advance', key: string): Promise<number> {
   return answered
 }
 
-async function answer({ call, key }: Asked & { call: string }): Promise<number> {
+async function answer({ call, key }: Extract<Asked, { call: string }>): Promise<number> {
   if (call === 'read') return cache.getOrSet(key, () => ask('load', key))
   const version = await ask('advance', key)
   await cache.invalidate(keyOf(key))
