@@ -385,10 +385,10 @@ function openTier(
       for (const tag of steps.bumped(one)) of.set(steps.tagOf(one.scope ?? '', tag), stamp)
     }
     const oldest = (now() - steps.prunesMs(maxTtlMs, maxLoadMs)) * 1000
-    for (const of of [state.hard, state.soft]) {
-      for (const [tag, at] of of) {
+    for (const stamps of [state.hard, state.soft]) {
+      for (const [tag, at] of stamps) {
         if (at >= oldest) continue
-        of.delete(tag)
+        stamps.delete(tag)
         state.floor = steps.floorOf(state.floor, at)
       }
     }

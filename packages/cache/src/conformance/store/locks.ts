@@ -148,7 +148,7 @@ export const lockCases: readonly Case<CacheStoreUnderTest>[] = [
       ok(lockMs < 30_000, 'locks are not extended')
       const refs = Array.from({ length: 4 }, (_, i) => refOf(['user', lockMs, i]))
       const held = []
-      for (const of of refs) held.push(await load(of, 'n1', { lockMs }))
+      for (const each of refs) held.push(await load(each, 'n1', { lockMs }))
       // One of them is no longer held: the others are extended all the same.
       const [lost, ...kept] = [refs[1]!, refs[0]!, refs[2]!, refs[3]!]
       await tier.unlock(lost, held[1]!.lease, 'n1')
@@ -157,7 +157,7 @@ export const lockCases: readonly Case<CacheStoreUnderTest>[] = [
       isHeld = locks.every((lock) => lock === 'held')
       if (!isHeld) continue
       await elapse(2 * lockMs)
-      for (const of of kept) equal(await lockOf(stage, 'n2', of), 'held', `${2 * lockMs} ms later`)
+      for (const each of kept) equal(await lockOf(stage, 'n2', each), 'held', `${2 * lockMs} ms later`)
       equal(await lockOf(stage, 'n2', lost), 'yours', 'an extension makes no lock')
     }
   }),
