@@ -47,7 +47,7 @@ export function createCache(given: CacheOptions): Caches {
   const log: DropLog | undefined = o.log ?? (isDropLog(store) ? store : undefined)
   // Rows of the tier's own log are what makes entries invalid: nobody has to apply them.
   const relayed = inProcess || log === (store as unknown) ? undefined : log
-  const l1: L1 | undefined = inProcess ? memoryL1(tier, o.l1 || undefined) : o.l1 === false ? undefined : createL1(o.l1)
+  const l1 = memoryOf()
   const states = createScopeStates(l1)
   const loads = new Set<object>()
   let running = false
@@ -66,12 +66,20 @@ export function createCache(given: CacheOptions): Caches {
   const logGuard = relayed === undefined ? undefined : guardOf(`log of cache ${name}`)
   const shared = createGuardedTier(tier, guard, metrics)
 
+  /** Of a store in this process it is the store's own. */
+  function memoryOf(): L1 | undefined {
+    if (inProcess) return memoryL1(tier, o.l1 || undefined)
+    return o.l1 === false ? undefined : createL1(o.l1, { clock, maxLoadMs: o.maxLoad })
+  }
+
   function guardOf(name: string, ping?: () => Promise<unknown>): StoreGuard {
     return createStoreGuard({ name, timeout: o.storeTimeout, maxPending: 10_000, clock, logger, ...(ping && { ping }) })
   }
 
   /** What was invalidated leaves this process's memory. */
   function apply(list: readonly Bumped[]): void {
+    // The store does it: this memory is its own.
+    if (inProcess) return
     for (const { scope, tags, soft, epoch } of list) {
       if (epoch === true) l1?.drop()
       else if (scope !== undefined) l1?.scope(scope).bump(tags, soft)
@@ -97,18 +105,21 @@ export function createCache(given: CacheOptions): Caches {
     gate,
     node,
     leaseMs: o.lease,
-    on: {
-      bump: ({ list }) => apply(list),
-      filled(scope, key) {
-        const state = states.find(scope)
-        if (state !== undefined) lookups.wake(state, key)
-      },
-      ack: invalidations.heard,
-    },
+    on: { bump: ({ list }) => apply(list), filled, ack: invalidations.heard },
     forget: () => l1?.drop(),
     clock,
     logger,
   })
+  /** A load has ended elsewhere. */
+  function filled(scope: string, key: string): void {
+    const state = states.find(scope)
+    if (state !== undefined) lookups.wake(state, key)
+  }
+
+  // Several caches over one store in this process hear of each other's loads.
+  const ears = exclusive
+    ? tier.join?.(node, { leaseMs: o.lease, on: { bump() {}, filled, ack() {}, lost() {} } })
+    : undefined
   // Whoever is told of every invalidation needs no lease.
   const lease = exclusive ? { endsMs: Infinity } : membership.lease
   const isMember = tier.join !== undefined && l1 !== undefined && joins()
@@ -310,6 +321,7 @@ export function createCache(given: CacheOptions): Caches {
     await stop({ drain: 0 })
     ;(lease as { endsMs: number }).endsMs = -Infinity
     locks.close()
+    await (await ears)?.leave()
     guard.close()
     logGuard?.close()
     await tier.close?.()

@@ -9,7 +9,7 @@ export interface DropEffect extends Effect {
 }
 
 /** What a drop is kept as, beside a stored response. */
-export interface DropHint {
+interface DropHint {
   readonly cache: string
   readonly scope: string
   /** Left out where they are too many. */

@@ -13,7 +13,7 @@ import { isImplicit } from './tag.ts'
 import type { Values } from './value-codec.ts'
 
 /** A value that is ready to be stored, and what callers get of it. */
-export interface Packed {
+interface Packed {
   readonly entry: Entry
   readonly value: unknown
 }
@@ -32,7 +32,7 @@ export interface Entries {
 }
 
 /** What was just stored. */
-export interface KeptOf {
+interface KeptOf {
   readonly entry: Entry
   readonly stamp: string
 }
@@ -151,7 +151,7 @@ const pool = Buffer.alloc(6 * 1_024)
 let at = pool.length
 
 /** 48 random bits as 8 characters. */
-export function newFill(): string {
+function newFill(): string {
   if (at === pool.length) {
     randomFillSync(pool)
     at = 0

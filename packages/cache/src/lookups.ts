@@ -15,7 +15,7 @@ import type { Coherence, Hit, Miss, Ref } from './store.ts'
 import { checkTags, implicitTags } from './tag.ts'
 
 /** One key of one scope, as a call names it. */
-export interface Asked {
+interface Asked {
   readonly state: ScopeState
   readonly key: Key
   readonly ref: Ref

@@ -105,8 +105,11 @@ export function createMembership(o: {
     const gotMs = clock.monotonic()
     const wasSuspended = Math.abs(clock.now() - gotMs - apartMs) > SUSPENDED_MS
     apartMs = clock.now() - gotMs
-    // Between two leases nobody had to tell us of anything.
-    if (gotMs >= lease.endsMs) lose('lapsed')
+    // Between two leases nobody had to tell us of anything: what was put or read meanwhile is not to be trusted.
+    if (gotMs >= lease.endsMs) {
+      lose('lapsed')
+      forget()
+    }
     if (wasSuspended) forget()
     if (answer.epoch !== epoch) {
       if (epoch !== undefined) logger.warn({}, 'cache.epoch.new')

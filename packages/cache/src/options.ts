@@ -161,7 +161,7 @@ export function checkCacheOptions(options: CacheOptions): CheckedOptions {
     maxTtl: given,
     ...o
   } = checkOptions('createCache', options, SPEC, optionFailure)
-  const store = o.store ?? memoryStore()
+  const store = o.store ?? memoryStore({ clock: o.clock })
   const maxTtl = given ?? (store.kind === 'postgres' ? 86_400_000 : 604_800_000)
   for (const [name, value] of Object.entries({ ttl, negativeTtl })) {
     if (value > maxTtl)

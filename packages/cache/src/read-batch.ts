@@ -3,7 +3,7 @@ import type { GuardedTier } from './guarded-tier.ts'
 import type { Hit, Miss, Ref } from './store.ts'
 
 /** What one read wants. Reads of one tick that want the same are one call of the store. */
-export interface ReadWish {
+interface ReadWish {
   readonly lock: boolean
   readonly body: boolean
   readonly refresh: boolean

@@ -27,7 +27,7 @@ export interface Bypass {
 }
 
 /** No load of a key before `untilMs`. */
-export interface Backoff {
+interface Backoff {
   readonly untilMs: number
   readonly delayMs: number
 }

@@ -12,7 +12,7 @@ export interface ValueCodec {
 }
 
 /** A value as a store keeps it. */
-export interface Encoded {
+interface Encoded {
   readonly codec: string
   readonly body: Uint8Array
 }

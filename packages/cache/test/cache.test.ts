@@ -207,7 +207,7 @@ describe.each(Object.entries(backends))('a cache over %s', (_, open) => {
       expect(about.ttl).toBeLessThanOrEqual(30_000)
       await b.invalidate('told')
       expect(await a.get('k')).toBeUndefined()
-      expect(await a.getOrSet('skipped', (ctx) => (ctx.skip(), 3))).toBe(3)
+      expect(await a.getOrSet('skipped', ({ skip }) => (skip(), 3))).toBe(3)
       expect(await a.get('skipped')).toBeUndefined()
       expect(await a.getOrSet('undefined', () => undefined)).toBeUndefined()
       expect(await a.has('undefined')).toBe(false)

@@ -5,10 +5,12 @@ import { encodeKey, type Key } from '../src/key.ts'
 import { implicitTags } from '../src/tag.ts'
 
 const part = fc.oneof(fc.string(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer())
-const key = fc.oneof(
+const key: fc.Arbitrary<Key> = fc.oneof(
   fc.string({ minLength: 1, maxLength: 40 }),
-  fc.array(part, { minLength: 1, maxLength: 4 }) as fc.Arbitrary<Key>,
-) as fc.Arbitrary<Key>
+  fc.tuple(part),
+  fc.tuple(part, part),
+  fc.tuple(part, part, part),
+)
 
 describe('keys', () => {
   it('never share an encoding', () => {
