@@ -1,5 +1,5 @@
 import type { Database } from '@keelson/kernel'
-import type { NewShipment } from './domain/shipments.ts'
+import type { NewShipment, Page } from './domain/shipments.ts'
 
 /** An answer as it came over the wire. */
 export interface Answer {
@@ -25,6 +25,8 @@ export function client(
   book(key: string, o?: Partial<NewShipment> & { merchant?: string }): Promise<Answer>
   /** The status of a merchant's look at one address. */
   look(merchant: string, path: string): Promise<number>
+  /** How many shipments a merchant sees behind this one, at most 100. */
+  count(merchant: string, after: string): Promise<number>
   rows(key: string): Promise<Rows>
 } {
   return {
@@ -47,6 +49,11 @@ export function client(
       const response = await fetch(url + path, { headers: { authorization: `Bearer ${merchant}` } })
       await response.arrayBuffer()
       return response.status
+    },
+    async count(merchant, after) {
+      const authorization = `Bearer ${merchant}`
+      const response = await fetch(`${url}/shipments?after=${after}&limit=100`, { headers: { authorization } })
+      return ((await response.json()) as Page).items.length
     },
     async rows(key) {
       const { rows } = await db.query(

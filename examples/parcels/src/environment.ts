@@ -15,6 +15,8 @@ const variables = z.object({
   HOST: z.string().default('127.0.0.1'),
   FRAMEWORK: z.enum(FRAMEWORKS).default('express'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  /** What the nodes' caches share; without it they share the database. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   /** A folder for the embedded database; in memory without one. */
   DATA_DIR: z.string().min(1).optional(),
   STORE_TIMEOUT: duration.default('250ms'),

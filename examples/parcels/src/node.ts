@@ -41,7 +41,7 @@ export async function startNode(
     api: createApi(system),
     apis: {
       health: healthApi({ health }),
-      ops: opsApi({ http, components: [system.idempotency], health, authorize: authorizeOperator }),
+      ops: opsApi({ http, components: [system.idempotency, system.caches], health, authorize: authorizeOperator }),
     },
   })
   await web.listen(PORT, HOST)

@@ -99,6 +99,16 @@ export async function openStory({ databaseUrl, first: leader = 'express' }: Stag
       },
     },
     {
+      name: 'the list of parcels is cached on every node, and a booking on one of them changes it on all at once',
+      async run() {
+        const id = first.headers.get('location')!.split('/').at(-1)!
+        const listed = async (): Promise<number[]> => Promise.all(clients.map(async ({ count }) => count('m1', id)))
+        assert.deepEqual(await listed(), [0, 0, 0])
+        assert.equal((await clients[1]!.book(`${key}-5`)).status, 201)
+        assert.deepEqual(await listed(), [1, 1, 1])
+      },
+    },
+    {
       name: 'fifty times the same booking at once over all nodes: one row, fifty equal answers',
       async run() {
         const answers = await Promise.all(

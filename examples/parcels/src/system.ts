@@ -1,7 +1,11 @@
 import { PGlite } from '@electric-sql/pglite'
+import { createCache, memoryStore, type Caches } from '@keelson/cache'
+import { postgresLog, postgresStore as postgresCache } from '@keelson/cache/postgres'
+import { redisStore } from '@keelson/cache/redis'
 import { createIdempotency, type TransactionalIdempotency } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
-import { database, migrate, type KnownDatabase } from '@keelson/kernel/postgres'
+import { database, migrate, type KnownDatabase, type Migratable } from '@keelson/kernel/postgres'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { takeDataFolder } from './data-folder.ts'
 import { outboxTables } from './domain/outbox.ts'
@@ -12,29 +16,38 @@ import type { Environment } from './environment.ts'
 export interface System {
   readonly db: KnownDatabase
   readonly idempotency: TransactionalIdempotency
-  readonly stores: { readonly db: 'postgres' | 'pglite' }
+  readonly caches: Caches
+  readonly stores: { readonly db: 'postgres' | 'pglite'; readonly cache: 'redis' | 'postgres' | 'memory' }
   close(): Promise<void>
 }
 
+type Stores = Pick<Environment, 'DATABASE_URL' | 'DATA_DIR' | 'REDIS_URL'>
+
 /** Opens the stores, brings their schema up to date and builds the cores. */
 export async function openSystem(
-  environment: Pick<Environment, 'DATABASE_URL' | 'DATA_DIR'> & Partial<Pick<Environment, 'STORE_TIMEOUT'>>,
+  environment: Partial<Stores> & Partial<Pick<Environment, 'STORE_TIMEOUT'>>,
 ): Promise<System> {
-  const { db, stores, end } = await openDatabase(environment)
+  const storeTimeout = environment.STORE_TIMEOUT ?? '250ms'
+  const { db, kind, end } = await openDatabase(environment)
+  const cache = openCache(environment, db, storeTimeout)
   try {
     const store = postgresStore(db)
-    await migrate(db, [store, { schema: 'parcels', migrations: [shipmentTables, outboxTables] }])
-    const idempotency = createIdempotency({ store, storeTimeout: environment.STORE_TIMEOUT ?? '250ms' })
+    await migrate(db, [store, ...cache.tables, { schema: 'parcels', migrations: [shipmentTables, outboxTables] }])
+    const idempotency = createIdempotency({ store, storeTimeout })
+    await cache.caches.start()
     return {
       db,
       idempotency,
-      stores,
+      caches: cache.caches,
+      stores: { db: kind, cache: cache.kind },
       async close() {
         await idempotency.close()
+        await cache.end()
         await end()
       },
     }
   } catch (error) {
+    await cache.end()
     await end()
     throw error
   }
@@ -42,19 +55,16 @@ export async function openSystem(
 
 interface OpenDatabase {
   readonly db: KnownDatabase
-  readonly stores: System['stores']
+  readonly kind: System['stores']['db']
   end(): Promise<void>
 }
 
-async function openDatabase({
-  DATABASE_URL,
-  DATA_DIR,
-}: Pick<Environment, 'DATABASE_URL' | 'DATA_DIR'>): Promise<OpenDatabase> {
+async function openDatabase({ DATABASE_URL, DATA_DIR }: Partial<Stores>): Promise<OpenDatabase> {
   if (DATABASE_URL !== undefined) {
     const pool = new pg.Pool({ connectionString: DATABASE_URL, connectionTimeoutMillis: 5_000 })
     // A server that goes away is met by the next query; without a listener it would end the process.
     pool.on('error', () => {})
-    return { db: database(pool), stores: { db: 'postgres' }, end: () => pool.end() }
+    return { db: database(pool), kind: 'postgres', end: () => pool.end() }
   }
   const giveBack = DATA_DIR === undefined ? () => {} : takeDataFolder(DATA_DIR)
   const pglite = await PGlite.create(DATA_DIR)
@@ -62,5 +72,40 @@ async function openDatabase({
     await pglite.close()
     giveBack()
   }
-  return { db: database(pglite), stores: { db: 'pglite' }, end }
+  return { db: database(pglite), kind: 'pglite', end }
+}
+
+interface OpenCache {
+  readonly caches: Caches
+  readonly kind: System['stores']['cache']
+  readonly tables: readonly Migratable[]
+  end(): Promise<void>
+}
+
+/** Shared by all nodes: in Redis, whose drops are rows of the database until they are applied, or in the database. */
+function openCache(
+  { REDIS_URL, DATABASE_URL }: Partial<Stores>,
+  db: KnownDatabase,
+  storeTimeout: Environment['STORE_TIMEOUT'],
+): OpenCache {
+  const options = { name: 'parcels', storeTimeout }
+  if (REDIS_URL !== undefined) {
+    const redis = new Redis(REDIS_URL)
+    // As with the database: each call meets it by itself.
+    redis.on('error', () => {})
+    const log = postgresLog(db)
+    const caches = createCache({ ...options, store: redisStore(redis), log })
+    const end = async (): Promise<void> => {
+      await caches.close()
+      redis.disconnect()
+    }
+    return { caches, kind: 'redis', tables: [log], end }
+  }
+  if (DATABASE_URL !== undefined) {
+    const store = postgresCache(db)
+    const caches = createCache({ ...options, store })
+    return { caches, kind: 'postgres', tables: [store], end: () => caches.close() }
+  }
+  const caches = createCache({ ...options, store: memoryStore() })
+  return { caches, kind: 'memory', tables: [], end: () => caches.close() }
 }
