@@ -3,7 +3,7 @@
  * on had not begun, those of `open` had not ended. A drop of one of them is an invalidation that the load may have
  * missed, whenever it commits and whatever its number is; every other one was committed before the load began.
  *
- * Two probes of the index a tag, whatever stands between oldest and newest transaction. They are written as probes,
+ * Two probes of the index a tag; the second walks the tag's drops since the oldest transaction that is still open. They are written as probes,
  * each with its LIMIT: a plain join costs the planner's guess of all drops of a hot tag, and above 100,000 of its units
  * the server compiles the statement first, for 200 ms. $1 is the cache's name.
  */
@@ -36,7 +36,7 @@ function since(o: Moved): string {
 }
 
 function amidst(o: Moved): string {
-  return `from unnest(${o.tags}) as t(tag) cross join unnest(${o.open}) as x(xid) ${probe(o, 'd.xid = x.xid')}`
+  return `from unnest(${o.tags}) as t(tag) ${probe(o, `d.xid >= ${o.open}[1] and d.xid = any(${o.open}) order by d.xid`)}`
 }
 
 function probe({ schema, scope, and = 'true' }: Moved, missed: string): string {
