@@ -103,7 +103,7 @@ describe('two relays', () => {
     let other = 0
     let pending: string[] = []
     const one = await log.claim(NAME, { olderThanMs: 0, limit: 1 }, async () => {
-      other = await log.claim(NAME, now, async (rows) => expect(rows.length).toBe(1) as void)
+      other = await log.claim(NAME, now, async () => {})
       pending = tagsOf(await log.pending(NAME))
     })
     expect([one, other]).toEqual([1, 1])

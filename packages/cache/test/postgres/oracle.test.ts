@@ -27,14 +27,13 @@ test('no read that begins after a commit was answered is older, whatever transac
   const store = postgresStore(pool, { schema })
   const acked = Array.from({ length: KEYS }, () => 0)
   const stale: string[] = []
-  let reads = 0
-  let loads = 0
+  const count = { reads: 0, loads: 0 }
   const turns = async (): Promise<void> => {
     for (let n = Math.floor(random() * 4); n > 0; n--) await new Promise((resolve) => setImmediate(resolve))
   }
 
   async function write(): Promise<void> {
-    while (reads < READS) {
+    while (count.reads < READS) {
       const key = Math.floor(random() * KEYS)
       const session = await pool.connect()
       try {
@@ -60,8 +59,8 @@ test('no read that begins after a commit was answered is older, whatever transac
   }
 
   async function see(tier: CacheTier, node: string): Promise<void> {
-    while (reads < READS) {
-      reads++
+    while (count.reads < READS) {
+      count.reads++
       const key = Math.floor(random() * KEYS)
       const ref = refOf(`item ${key}`, [`item:${key}`])
       const atLeast = acked[key]!
@@ -70,7 +69,7 @@ test('no read that begins after a commit was answered is older, whatever transac
         const found = Number(new TextDecoder().decode(answer.body))
         if (found < atLeast) stale.push(`item ${key}: ${found} after ${atLeast} was acknowledged`)
       } else if (answer.lock === 'yours') {
-        loads++
+        count.loads++
         await turns()
         const { rows } = await pool.query(`select v from ${schema}.items where k = $1`, [key])
         await turns()
@@ -84,5 +83,5 @@ test('no read that begins after a commit was answered is older, whatever transac
     ...Array.from({ length: READERS }, (_, i) => see(store.open(NAME, LIMITS), `n${i}`)),
   ])
   expect(stale, `seed ${seed}`).toEqual([])
-  expect(loads / reads, 'a cache that never hits passes every test of staleness').toBeLessThan(0.6)
+  expect(count.loads / count.reads, 'a cache that never hits passes every test of staleness').toBeLessThan(0.6)
 })
