@@ -76,7 +76,7 @@ describe('README.md', () => {
   })
 })
 
-describe.each(['kernel', 'idempotency', 'resilience', 'http', 'adapters-express', 'adapters-fastify'])(
+describe.each(['kernel', 'idempotency', 'cache', 'resilience', 'http', 'adapters-express', 'adapters-fastify'])(
   'packages/%s/README.md',
   (name) => {
     const file = `packages/${name}/README.md`
@@ -90,8 +90,10 @@ describe.each(['kernel', 'idempotency', 'resilience', 'http', 'adapters-express'
           `listen({ port: ${port}, host: '127.0.0.1' }).then(() => process.exit())`,
         )
       const folder = program.includes('express') ? 'examples/parcels' : `packages/${name}`
-      const { stderr } = await run(process.execPath, [...node, saved(program, folder)], { timeout: 30_000 })
+      const { stdout, stderr } = await run(process.execPath, [...node, saved(program, folder)], { timeout: 60_000 })
       expect(stderr).toBe('')
+      const printed = stdout.replaceAll(/\s+/g, ' ')
+      for (const [, told] of code.matchAll(/console\.log\(.* \/\/ (\{.*\}|\w+)/g)) expect(printed).toContain(told)
     })
   },
 )
