@@ -43,6 +43,8 @@ export interface OracleOptions {
   readonly readsPerWrite?: number
   /** The longest that a load takes, in ms: 6. */
   readonly maxLoadMs?: number
+  /** How long after its acknowledgement a write may be missed, in ms, where staleness is bounded: 0. */
+  readonly toleratedMs?: number
   /** Of keys, nodes and delays; default: a new one. Other processes keep their own order all the same. */
   readonly seed?: number
   /** Default: counters in this process. */
@@ -91,6 +93,7 @@ const OPTIONS = {
   writers: opt.integer(2, { min: 1 }),
   readsPerWrite: opt.integer(25, { min: 1 }),
   maxLoadMs: opt.integer(6, { min: 0 }),
+  toleratedMs: opt.integer(0, { min: 0 }),
   seed: opt.custom<number>('an integer', Number.isInteger),
   truth: opt.port<OracleTruth>(['read', 'advance']),
   during: opt.fn<() => Promise<unknown>>(),
@@ -107,8 +110,8 @@ export async function oracle(
   o: OracleOptions = {},
 ): Promise<OracleReport> {
   const options = checkOptions('oracle', o, OPTIONS, optionFailure)
-  const { reads: minReads, writes: minWrites, keys, readers, writers, readsPerWrite, maxLoadMs, during } = options
-  const { seed = Math.floor(Math.random() * 2 ** 31), truth = countersOf() } = options
+  const { reads: minReads, writes: minWrites, keys, readers, writers, readsPerWrite, maxLoadMs } = options
+  const { toleratedMs, during, seed = Math.floor(Math.random() * 2 ** 31), truth = countersOf() } = options
   const random = seededRandom(seed)
   const beganMs = performance.now()
   const elapsedMs = (): number => Math.round(performance.now() - beganMs)
@@ -131,6 +134,10 @@ export async function oracle(
     advance: (key) => truth.advance(key),
   }
   const nodes = await makeNodes(source)
+
+  function acknowledge(key: string, version: number): void {
+    acknowledged.set(key, Math.max(version, acknowledged.get(key) ?? 0))
+  }
 
   async function failed(error: unknown): Promise<void> {
     if (errors.length < MAX_EXAMPLES) errors.push(String(error))
@@ -166,7 +173,8 @@ export async function oracle(
       try {
         const version = await node.write(key)
         seen.writes++
-        acknowledged.set(key, Math.max(version, acknowledged.get(key) ?? 0))
+        if (toleratedMs === 0) acknowledge(key, version)
+        else setTimeout(acknowledge, toleratedMs, key, version).unref()
       } catch (error) {
         seen.refused++
         await failed(error)

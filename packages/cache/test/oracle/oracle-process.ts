@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { CacheOptions } from '@keelson/cache'
 import type { OracleNode, OracleSource } from '@keelson/cache/conformance'
+import type { OraclePlace } from './oracle-place.ts'
 import { startWorker } from '../../../../tools/crash/worker-process.ts'
 
 /** To the worker: a call, or what it asked us for. */
@@ -13,12 +14,9 @@ export type Said =
   | { readonly id: number; readonly threw: string }
   | { readonly id: number; readonly call: 'load' | 'advance'; readonly key: string }
 
-/** Where a worker finds its store. */
+/** How a worker is made. */
 export interface OracleProcessOptions {
-  readonly kind: 'redis' | 'postgres'
-  readonly url: string
-  /** Of the cache: all nodes have the same. */
-  readonly name: string
+  readonly place: OraclePlace
   readonly options?: Partial<CacheOptions>
   readonly env?: Record<string, string>
 }
@@ -32,12 +30,10 @@ export interface OracleProcess extends OracleNode, AsyncDisposable {
 
 export async function startOracleProcess(
   source: OracleSource,
-  { kind, url, name, options = {}, env = {} }: OracleProcessOptions,
+  { place, options = {}, env = {} }: OracleProcessOptions,
 ): Promise<OracleProcess> {
   const worker = await startWorker<Asked, Said>(new URL('./oracle-worker.ts', import.meta.url), {
-    STORE: kind,
-    STORE_URL: url,
-    NAME: name,
+    PLACE: JSON.stringify(place),
     OPTIONS: JSON.stringify(options),
     ...env,
   })

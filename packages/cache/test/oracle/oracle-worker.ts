@@ -1,27 +1,18 @@
-import { Redis } from 'ioredis'
-import pg from 'pg'
-import { createCache, keyOf, type CacheStore } from '@keelson/cache'
-import { postgresStore } from '@keelson/cache/postgres'
-import { redisStore } from '@keelson/cache/redis'
+import { createCache, keyOf } from '@keelson/cache'
+import { transact } from '@keelson/kernel/postgres'
 import type { Asked, Said } from './oracle-process.ts'
+import { openPlace, type OraclePlace } from './oracle-place.ts'
+import { stampedLate } from './stamped-late.ts'
 
 /** One node of several: reads and writes through its cache what it is told to, and loads from who told it. */
-const { STORE, STORE_URL = '', NAME = '', OPTIONS = '{}' } = process.env
-/** Lost connections come back at once: what is measured is our own part. */
-const RECONNECT_MS = 50
-
-function openStore(): CacheStore {
-  if (STORE === 'postgres') {
-    const pool = new pg.Pool({ connectionString: STORE_URL, max: 4 })
-    pool.on('error', () => {})
-    return postgresStore(pool, { schema: NAME })
-  }
-  const client = new Redis(STORE_URL, { retryStrategy: () => RECONNECT_MS })
-  client.on('error', () => {})
-  return redisStore(client, { prefix: NAME })
-}
-
-const caches = createCache({ name: NAME, store: openStore(), ...JSON.parse(OPTIONS) })
+const { PLACE = '', OPTIONS = '{}', STAMPED_LATE } = process.env
+const place = JSON.parse(PLACE) as OraclePlace
+const { db, store, ...shared } = await openPlace(place)
+const caches = createCache({
+  ...shared,
+  store: STAMPED_LATE === '1' ? stampedLate(store!) : store!,
+  ...JSON.parse(OPTIONS),
+})
 const cache = caches.scope('acme')
 const asked = new Map<number, (version: number) => void>()
 let ids = 0
@@ -35,11 +26,24 @@ function ask(call: 'load' | 'advance', key: string): Promise<number> {
   return answered
 }
 
-async function answer({ call, key }: Extract<Asked, { call: string }>): Promise<number> {
-  if (call === 'read') return cache.getOrSet(key, () => ask('load', key))
+async function write(key: string): Promise<number> {
+  if (place.drops === true) return drop(key)
   const version = await ask('advance', key)
   await cache.invalidate(keyOf(key))
   return version
+}
+
+/** The change and the drop of what it makes old are one transaction. */
+function drop(key: string): Promise<number> {
+  return transact(db!, async (tx) => {
+    const { rows } = await tx.query(
+      `insert into ${place.name}.truth (key, version) values ($1, 1)
+  on conflict (key) do update set version = truth.version + 1 returning version`,
+      [key],
+    )
+    const [{ version }] = rows as [{ version: number }]
+    return { value: version, effects: [cache.drop(keyOf(key))] }
+  })
 }
 
 process.on('message', (message: Asked) => {
@@ -48,9 +52,11 @@ process.on('message', (message: Asked) => {
     asked.delete(message.id)
     return
   }
-  void answer(message).then(
-    (version) => say({ id: message.id, version }),
-    (error: unknown) => say({ id: message.id, threw: String(error) }),
+  const { id, call, key } = message
+  const answer = call === 'read' ? cache.getOrSet(key, () => ask('load', key)) : write(key)
+  answer.then(
+    (version) => say({ id, version }),
+    (error: unknown) => say({ id, threw: String(error) }),
   )
 })
 process.on('disconnect', () => process.exit())
