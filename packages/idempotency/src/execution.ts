@@ -1,5 +1,6 @@
 import { KernelError, type Effect, type EffectContext, type Statement } from '@keelson/kernel'
 import { effectStatements } from '@keelson/kernel/effects'
+import type { KeptHint } from './answer.ts'
 import { IdempotencyError } from './error.ts'
 import { jsonCodec } from './json-codec.ts'
 import type { Lease } from './lease.ts'
@@ -43,6 +44,7 @@ export interface Execution {
 export interface ExecutionEnd {
   readonly statements: readonly Statement[]
   readonly perform: readonly Effect[]
+  readonly hints: readonly KeptHint[]
   readonly effects: readonly Effect[]
 }
 
@@ -61,7 +63,7 @@ export interface ExecutionParts {
   readonly transactional: boolean
 }
 
-const NOTHING: ExecutionEnd = { statements: [], perform: [], effects: [] }
+const NOTHING: ExecutionEnd = { statements: [], perform: [], hints: [], effects: [] }
 
 /** An execution, and what the core asks of it. A class: one is made for each run, and few need all of it. */
 export class RunningExecution implements Execution {
@@ -127,8 +129,7 @@ export class RunningExecution implements Execution {
   #plan(all: readonly Effect[]): ExecutionEnd {
     const { transactional, ctx, bestEffort } = this.#parts
     const usable = transactional ? all : all.map(withoutStatements)
-    const { statements, perform } = effectStatements(usable, ctx, { bestEffort })
-    return { statements, perform, effects: all }
+    return { ...effectStatements(usable, ctx, { bestEffort }), effects: all }
   }
 }
 

@@ -11,6 +11,8 @@ import {
   type StoredResponse,
   type Tx,
 } from '@keelson/kernel'
+import { packAnswer } from './answer.ts'
+import { createBeforeReplay } from './before-replay.ts'
 import { checkWork, type Call, type RunCall, type TransactionCall } from './call.ts'
 import { createClaiming } from './claiming.ts'
 import { consume, type Consumed } from './consume.ts'
@@ -135,9 +137,15 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   guard.onChange((state) => {
     if (state === 'closed') owed.flush()
   })
-  const run = createRun({ guarded, flights: runFlights, owed, options: o })
+  const beforeReplay = createBeforeReplay({
+    guards: o.replayGuards,
+    failed: () => metrics.guardFailures.inc(),
+    clock,
+    logger,
+  })
+  const run = createRun({ guarded, flights: runFlights, owed, beforeReplay, options: o })
   const transaction = isTransactional(store)
-    ? createTransaction(createClaiming(guard, store, o), transactionFlights, o)
+    ? createTransaction(createClaiming(guard, store, o), transactionFlights, beforeReplay, o)
     : undefined
   const sweeper = createSweeper(guarded.sweep, (count) => metrics.swept.inc({}, count), clock, logger)
   const works = new Map<object, number>()
@@ -242,7 +250,7 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
       const digest = refOf(ref)
       if (as === 'retry') return guarded.clear(digest, 'retry')
       const { codec, value } = checkOptions('resolve', as, RESOLVE, optionFailure)
-      return guarded.clear(digest, { bytes: codec.encode(value) })
+      return guarded.clear(digest, { bytes: packAnswer(codec.encode(value), []) })
     },
     forget: async (ref) => guarded.clear(refOf(ref), 'forget'),
     async start() {

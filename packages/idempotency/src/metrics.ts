@@ -25,6 +25,7 @@ export interface IdempotencyMetrics {
   readonly inflight: Gauge
   readonly waiters: Gauge
   readonly swept: Counter
+  readonly guardFailures: Counter
   readonly fingerprintSkipped: Counter
   families(): MetricFamily[]
 }
@@ -37,6 +38,7 @@ export function createIdempotencyMetrics(waiting: () => number): IdempotencyMetr
     inflight: metrics.gauge('inflight', 'Works that run in this process.'),
     waiters: metrics.gauge('waiters', 'Calls that wait for another one in this process.'),
     swept: metrics.counter('swept', 'Expired records that the sweeper removed.'),
+    guardFailures: metrics.counter('guard_failures', 'Replay guards that rejected or took too long.'),
     fingerprintSkipped: metrics.counter(
       'fingerprint_skipped',
       'Duplicates whose fingerprint could not be compared: another algorithm.',

@@ -1,4 +1,12 @@
-import { checkOptions, opt, systemClock, type Clock, type Duration, type Logger } from '@keelson/kernel'
+import {
+  checkOptions,
+  opt,
+  systemClock,
+  type Clock,
+  type Duration,
+  type Logger,
+  type ReplayGuard,
+} from '@keelson/kernel'
 import { optionFailure } from './error.ts'
 import type { IdempotencyStore, TransactionalStore } from './store.ts'
 
@@ -23,10 +31,15 @@ export interface IdempotencyOptions<S extends IdempotencyStore = IdempotencyStor
   readonly storeTimeout?: Duration
   /** Of `run()`: 'refuse' (default) answers STORE_UNAVAILABLE, 'run-unprotected' runs the work and says so. */
   readonly onStoreDown?: 'refuse' | 'run-unprotected'
-  /** Larger answers and checkpoints are not kept: an answer leaves a tombstone; default 262,144. */
+  /** Larger answers (with the hints of their effects) and checkpoints are not kept: an answer leaves a tombstone; default 262,144. */
   readonly maxStoredBytes?: number
   /** `perKey` (100) and `total` (5000) duplicates waiting in this process, and `connections` (4) blocked in a wait. */
   readonly maxWaiters?: { readonly perKey?: number; readonly total?: number; readonly connections?: number }
+  /**
+   * Asked before a stored answer is given again, each about the effects of its kind that were committed with it: what
+   * their `afterCommit` may have missed. A guard that rejects, or takes more than 2 s, is counted; the answer is given.
+   */
+  readonly replayGuards?: readonly ReplayGuard[]
   readonly clock?: Clock
   readonly logger?: Logger
 }
@@ -50,6 +63,7 @@ const SPEC = {
     total: opt.integer(5_000),
     connections: opt.integer(4),
   }),
+  replayGuards: opt.custom<readonly ReplayGuard[]>('an array of objects with kind and beforeReplay()', isGuards, []),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   logger: opt.logger(),
 }
@@ -65,6 +79,7 @@ export interface CheckedOptions {
   readonly onStoreDown: 'refuse' | 'run-unprotected'
   readonly maxStoredBytes: number
   readonly maxWaiters: { readonly perKey: number; readonly total: number; readonly connections: number }
+  readonly replayGuards: readonly ReplayGuard[]
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -72,6 +87,13 @@ export interface CheckedOptions {
 /** @throws IdempotencyError OPTION_INVALID */
 export function checkIdempotencyOptions(options: IdempotencyOptions): CheckedOptions {
   return checkOptions('createIdempotency', options, SPEC, optionFailure)
+}
+
+function isGuards(given: unknown): boolean {
+  if (!Array.isArray(given)) return false
+  return given.every((guard: Partial<ReplayGuard> | null | undefined) => {
+    return typeof guard?.kind === 'string' && typeof guard.beforeReplay === 'function'
+  })
 }
 
 /** True for a store that has all of a TransactionalStore. */

@@ -8,6 +8,8 @@ import {
   type Statement,
 } from '@keelson/kernel'
 import { effectContext, runAfterCommit } from '@keelson/kernel/effects'
+import { packAnswer, unpackAnswer, type KeptHint } from './answer.ts'
+import type { BeforeReplay } from './before-replay.ts'
 import { checkCall, type CheckedCall, type RunCall } from './call.ts'
 import { createRunClaims } from './claim-run.ts'
 import { RunningExecution, type Execution } from './execution.ts'
@@ -32,6 +34,7 @@ export interface RunParts {
   /** What duplicates of this process share: the answer's bytes. */
   readonly flights: Flights<Uint8Array>
   readonly owed: Owed
+  readonly beforeReplay: BeforeReplay
   readonly options: CheckedOptions
 }
 
@@ -59,7 +62,7 @@ const INSIST_PAUSE_MS = 50
 const LONGEST_PROBE_MS = 1_500
 
 /** The claim is committed first, then the work runs under its lease, then the answer is stored under its fence. */
-export function createRun({ guarded, flights, owed, options: o }: RunParts): Run {
+export function createRun({ guarded, flights, owed, beforeReplay, options: o }: RunParts): Run {
   const { store, clock, logger } = o
   const claims = createRunClaims(guarded, store, clock)
 
@@ -79,7 +82,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
       return together(refused('STORE_UNAVAILABLE', { retryAfter: error.retryAfter ?? 1_000, cause: error }))
     }
     const { begin, waited } = won
-    if (begin.kind !== 'yours') return answered(begin, codec, waited)
+    if (begin.kind !== 'yours') return answered(begin, checked, codec, waited)
     leader.claimed()
     return execute(attempt, { ...won, begin })
   }
@@ -104,11 +107,12 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     let value: T
     let statements: readonly Statement[]
     let effects: readonly Effect[]
+    let hints: readonly KeptHint[]
     try {
       value = await attempt.work(running)
       const end = running.end()
       for (const effect of end.perform) await effect.perform?.(ctx)
-      ;({ statements, effects } = end)
+      ;({ statements, effects, hints } = end)
     } catch (error) {
       lease.stop()
       if (!lease.alive) await askable()
@@ -116,8 +120,9 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     }
     lease.stop()
     if (!lease.alive) await askable()
-    const encoded = encode(value, attempt)
-    const as: Settlement = encoded.kept ? { kind: 'done', bytes: encoded.bytes! } : { kind: 'tombstone' }
+    const encoded = encode(value, attempt, hints)
+    const as: Settlement =
+      encoded.packed === undefined ? { kind: 'tombstone' } : { kind: 'done', bytes: encoded.packed }
     const outcome = (stored: boolean): Led<T> => {
       const run = { kind: 'executed', replayed: false, waited, attempt: begin.attempt } as const
       const shared = { ok: true, ...run, stored, operationId: ctx.operationId } as const
@@ -206,7 +211,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
         signal: checked.signal,
         late: (begin) => void release(begin),
       })
-      if (begin.kind === 'done') return answered(begin, codec, true)
+      if (begin.kind === 'done') return await answered(begin, checked, codec, true)
       if (begin.kind === 'yours' && forgotten !== undefined) {
         return await forgotten({ nonce: look.nonce, fence: begin.fence })
       }
@@ -228,7 +233,7 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
     const { perform, effects } = running.end()
     for (const effect of perform) await effect.perform?.(ctx)
     if (effects.length > 0) await runAfterCommit(effects, ctx, { logger, clock })
-    const encoded = encode(value, attempt)
+    const encoded = encode(value, attempt, [])
     const run = { ok: true, kind: 'unprotected', replayed: false, waited: false, stored: false, attempt: 1 } as const
     const shared = { ...run, operationId: ctx.operationId }
     return {
@@ -251,14 +256,46 @@ export function createRun({ guarded, flights, owed, options: o }: RunParts): Run
   function encode<T>(
     value: T,
     { codec, checked }: Attempt<T>,
-  ): { value: T; bytes: Uint8Array | undefined; kept: boolean } {
+    hints: readonly KeptHint[],
+  ): { value: T; bytes: Uint8Array | undefined; packed: Uint8Array | undefined } {
     try {
       const bytes: unknown = codec.encode(value)
       if (!(bytes instanceof Uint8Array)) throw new TypeError('encode() must answer a Uint8Array')
-      return { value: codec.decode(bytes), bytes, kept: bytes.length <= checked.maxStoredBytes }
+      const packed = packAnswer(bytes, hints)
+      const isKept = packed.length <= checked.maxStoredBytes
+      return { value: codec.decode(bytes), bytes, packed: isKept ? packed : undefined }
     } catch (error) {
       logger.warn({ err: error }, 'an answer cannot be stored: its key will not run again')
-      return { value, bytes: undefined, kept: false }
+      return { value, bytes: undefined, packed: undefined }
+    }
+  }
+
+  /** What a record that is not ours means to the caller. */
+  async function answered<T>(
+    held: Held,
+    { scope, op }: CheckedCall,
+    codec: Codec<T>,
+    waited: boolean,
+  ): Promise<Led<T>> {
+    switch (held.kind) {
+      case 'done': {
+        const { attempt, operationId, trace, stored = true } = held
+        const { answer, hints } = unpackAnswer(held.bytes)
+        if (hints.length > 0) await beforeReplay(hints, { operationId, scope, op })
+        const run = { kind: 'replayed', replayed: true, waited, stored, attempt, operationId } as const
+        const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
+        const shared = { ok: true, ...run, ...link, value: answer } as const
+        return { outcome: decoded(shared, codec), shared }
+      }
+      case 'busy':
+        return { outcome: refused('KEY_IN_USE', { retryAfter: held.leaseLeftMs }), shared: undefined }
+      case 'mismatch':
+        return together(refused('KEY_REUSED'))
+      case 'tombstone':
+        return together(refused('ANSWER_NOT_RETAINED'))
+      case 'unknown':
+      case 'lapsed':
+        return together(refused('OUTCOME_UNKNOWN'))
     }
   }
 
@@ -316,28 +353,6 @@ function claimOf(checked: CheckedCall, operationId: string): Claim {
     trace: traceOfContext(),
     ...(fingerprint === undefined ? {} : { fingerprint }),
     ...(subject === undefined ? {} : { subject }),
-  }
-}
-
-/** What a record that is not ours means to the caller. */
-function answered<T>(held: Held, codec: Codec<T>, waited: boolean): Led<T> {
-  switch (held.kind) {
-    case 'done': {
-      const { bytes, attempt, operationId, trace, stored = true } = held
-      const run = { kind: 'replayed', replayed: true, waited, stored, attempt, operationId } as const
-      const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
-      const shared = { ok: true, ...run, ...link, value: bytes } as const
-      return { outcome: decoded(shared, codec), shared }
-    }
-    case 'busy':
-      return { outcome: refused('KEY_IN_USE', { retryAfter: held.leaseLeftMs }), shared: undefined }
-    case 'mismatch':
-      return together(refused('KEY_REUSED'))
-    case 'tombstone':
-      return together(refused('ANSWER_NOT_RETAINED'))
-    case 'unknown':
-    case 'lapsed':
-      return together(refused('OUTCOME_UNKNOWN'))
   }
 }
 

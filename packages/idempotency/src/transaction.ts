@@ -11,6 +11,8 @@ import {
   type Tx,
 } from '@keelson/kernel'
 import { effectContext, effectStatements, runAfterCommit } from '@keelson/kernel/effects'
+import { packAnswer, unpackAnswer } from './answer.ts'
+import type { BeforeReplay } from './before-replay.ts'
 import { checkCall, type CheckedCall, type TransactionCall } from './call.ts'
 import type { Claiming, UnslicedClaim } from './claiming.ts'
 import { IdempotencyError } from './error.ts'
@@ -76,6 +78,7 @@ class OpenOperation implements Operation {
 export function createTransaction(
   claiming: Claiming,
   flights: Flights<StoredResponse>,
+  beforeReplay: BeforeReplay,
   o: CheckedOptions,
 ): Transaction {
   const { clock, logger } = o
@@ -107,6 +110,7 @@ export function createTransaction(
       const result = await claiming.within(checked.ref, claim, run, untilMs)
       if (result.kind === 'ran' && result.value.effects.length > 0)
         await runAfterCommit(result.value.effects, ctx, { logger, clock })
+      if (result.kind === 'done') return await replayed(result, checked)
       return outcomeOf(result, operationId)
     } catch (error) {
       // The work's own error is its caller's, even when it looks like ours.
@@ -121,6 +125,17 @@ export function createTransaction(
     } finally {
       operation.end()
     }
+  }
+
+  async function replayed(
+    { bytes, attempt, operationId, trace }: Extract<WithinResult<Ran>, { kind: 'done' }>,
+    { scope, op }: CheckedCall,
+  ): Promise<Outcome<StoredResponse>> {
+    const { answer, hints } = unpackAnswer(bytes)
+    if (hints.length > 0) await beforeReplay(hints, { operationId, scope, op })
+    const run = { kind: 'replayed', replayed: true, waited: false, stored: true } as const
+    const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
+    return { ok: true, ...run, value: responseCodec.decode(answer), attempt, operationId, ...link }
   }
 
   return async (call, work) => {
@@ -172,28 +187,26 @@ async function endWith(
   const bytes = responseCodec.encode(reply.response)
   const response = responseCodec.decode(bytes)
   if (end === 'rollback') return { end, value: { response, effects: [] } }
-  const { statements, perform } = effectStatements(reply.effects, ctx, { bestEffort })
+  const { statements, perform, hints } = effectStatements(reply.effects, ctx, { bestEffort })
   for (const effect of perform) await effect.perform?.(ctx)
+  const packed = packAnswer(bytes, hints)
   return {
     end,
-    bytes: bytes.length > maxStoredBytes ? undefined : bytes,
+    bytes: packed.length > maxStoredBytes ? undefined : packed,
     statements,
     value: { response, effects: reply.effects },
   }
 }
 
-function outcomeOf(result: WithinResult<Ran> | { kind: 'full' }, operationId: string): Outcome<StoredResponse> {
+function outcomeOf(
+  result: Exclude<WithinResult<Ran>, { kind: 'done' }> | { kind: 'full' },
+  operationId: string,
+): Outcome<StoredResponse> {
   switch (result.kind) {
     case 'ran': {
       const { value, stored, attempt } = result
       const run = { kind: 'executed', replayed: false, waited: false } as const
       return { ok: true, ...run, value: value.response, stored, attempt, operationId }
-    }
-    case 'done': {
-      const { bytes, attempt, operationId: firstId, trace } = result
-      const run = { kind: 'replayed', replayed: true, waited: false, stored: true } as const
-      const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
-      return { ok: true, ...run, value: responseCodec.decode(bytes), attempt, operationId: firstId, ...link }
     }
     case 'busy':
       return refused('KEY_IN_USE', { retryAfter: result.leaseLeftMs })
