@@ -33,7 +33,7 @@ export async function openSystem(
   try {
     const store = postgresStore(db)
     await migrate(db, [store, ...cache.tables, { schema: 'parcels', migrations: [shipmentTables, outboxTables] }])
-    const idempotency = createIdempotency({ store, storeTimeout })
+    const idempotency = createIdempotency({ store, storeTimeout, replayGuards: [cache.caches.replayGuard] })
     await cache.caches.start()
     return {
       db,
