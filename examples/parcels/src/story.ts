@@ -39,9 +39,12 @@ interface Stage {
 export async function openStory({ databaseUrl, first: leader = 'express' }: Stage = {}): Promise<Story> {
   const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
   // The process that is going to die starts early, so that nobody waits for it later.
-  const stores = databaseUrl === undefined ? { DATA_DIR: join(folder, 'data') } : { DATABASE_URL: databaseUrl }
+  // A slow machine is no part of the story.
+  const patient = { STORE_TIMEOUT: '30s' } as const
+  const place = databaseUrl === undefined ? { DATA_DIR: join(folder, 'data') } : { DATABASE_URL: databaseUrl }
+  const stores = { ...place, ...patient }
   const victim = startVictim(stores, leader)
-  const system = await openSystem(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl })
+  const system = await openSystem(databaseUrl === undefined ? patient : stores)
   const survivors: System[] = [system]
   const nodes = await Promise.all(
     [leader, ...FRAMEWORKS.filter((one) => one !== leader)].map(async (FRAMEWORK) => ({
