@@ -1,7 +1,8 @@
 /** `pnpm release:check`: what users would get. Packs every package and uses the tarballs in blank projects. */
+import { globSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { build, isBuilt } from './build.ts'
 import { packages, type Package } from './packages.ts'
 import { run } from './run.ts'
@@ -79,13 +80,15 @@ function typesWrong({ name, tarball }: Packed): Step {
 function size(one: Packed): Step {
   const config = join(folder, `${one.name.replace('/', '-')}.size-limit.json`)
   const entry = one.entries[0]!
+  const output = join(one.folder, entry.output)
   const limit = {
     name: one.name,
-    path: join(one.folder, entry.output),
+    path: output,
     limit: LIMITS[one.name],
     brotli: ADAPTERS.has(one.name),
     gzip: !ADAPTERS.has(one.name),
-    ignore: [...one.externals, 'node:*'],
+    // What is imported only when it is needed is loaded and paid for only then.
+    ignore: [...one.externals, 'node:*', ...lazyImports(dirname(output))],
   }
   return {
     name: `${one.name}: at most ${limit.limit}`,
@@ -96,6 +99,14 @@ function size(one: Packed): Step {
       return ok ? [] : [output.trim()]
     },
   }
+}
+
+/** The chunks of a dist that `import()` loads, as it names them. */
+function lazyImports(dist: string): string[] {
+  const files = globSync('**/*.js', { cwd: dist })
+  return files.flatMap((file) =>
+    [...readFileSync(join(dist, file), 'utf8').matchAll(/\bimport\(\s*["'](\.[^"']+)["']/g)].map(([, path]) => path!),
+  )
 }
 
 /** Every subpath is imported from the tarballs, in one process a project. */

@@ -1,11 +1,13 @@
 import {
   HttpError,
   type Answer,
+  type CachedRule,
   type DeprecatedRule,
   type Exchange,
   type FetchHandler,
   type Http,
   type IdempotentRule,
+  type InvalidatesRule,
   type Operation,
   type Route,
   type RoutePolicy,
@@ -34,6 +36,15 @@ export interface KeelsonExpress {
    * before its last byte leaves. Behind authentication, body parsing and compression.
    */
   idempotent(rule?: IdempotentRule): RequestHandler
+  /**
+   * `route({ cached: rule })`: the answer to a GET is given again, and a 304 to who has it. Behind authentication and
+   * compression.
+   */
+  cached(rule: CachedRule): RequestHandler
+  /** `route({ etag: kind })`; default 'weak'. */
+  etag(kind?: 'weak' | 'strong'): RequestHandler
+  /** `route({ invalidates: rule })`: once the write has succeeded, and before its last byte leaves. */
+  invalidates(rule: InvalidatesRule): RequestHandler
   /** `route({ allowIps: cidrs })`. */
   allowIps(cidrs: readonly string[]): RequestHandler
   /** `route({ deadline })`. */
@@ -69,10 +80,13 @@ export function createExpress(http: Http): KeelsonExpress {
   }
 
   /** The middleware of a policy. Where it stands only requests tell: at a wrong place it refuses them. */
-  function ruled(run: (x: NodeExchange, req: Request, next: NextFunction) => Promise<void>): RequestHandler {
+  function ruled(
+    policy: RoutePolicy,
+    run: (x: NodeExchange, req: Request, next: NextFunction) => Promise<void>,
+  ): RequestHandler {
     const self: RequestHandler = (req, res, next) => {
       const x = exchangeOf(req, res)
-      checkRouteMethods(x.route, methodsOf(req, self))
+      checkRouteMethods(x.route, methodsOf(req, self), policy)
       settle(next, () => run(x, req, next))
     }
     return self
@@ -86,7 +100,7 @@ export function createExpress(http: Http): KeelsonExpress {
         'route: a transactional policy comes with its handler: transaction(policy, handler)',
       )
     }
-    return ruled(async (x, _req, next) => {
+    return ruled(policy, async (x, _req, next) => {
       if (!(await answered(route, x))) context.run(route.context(x), next)
     })
   }
@@ -99,13 +113,16 @@ export function createExpress(http: Http): KeelsonExpress {
 
     route,
     idempotent: (rule = {}) => route({ idempotent: rule }),
+    cached: (cached) => route({ cached }),
+    etag: (etag = 'weak') => route({ etag }),
+    invalidates: (invalidates) => route({ invalidates }),
     allowIps: (allowIps) => route({ allowIps }),
     deadline: (deadline) => route({ deadline }),
     deprecated: (deprecated) => route({ deprecated }),
 
     early(policy) {
       const route = http.compile(policy)
-      return ruled(async (x, _req, next) => {
+      return ruled(policy, async (x, _req, next) => {
         const answer = await route.early(x)
         if (answer === undefined) next()
         else await x.send(answer)
@@ -114,7 +131,7 @@ export function createExpress(http: Http): KeelsonExpress {
 
     transaction(policy, handler) {
       const route = http.compile({ ...policy, transactional: true })
-      return ruled(async (x, req) => {
+      return ruled(policy, async (x, req) => {
         if (await answered(route, x)) return
         await x.send(await x.transact(route, (tx, op) => handler(req as Parameters<typeof handler>[0], tx, op)))
       })

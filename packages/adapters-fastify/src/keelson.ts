@@ -132,7 +132,7 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
     if (policy === undefined) return
     const methods = [options.method].flat()
     if (methods.includes('GET')) atGet.set(urlOf(options), policy)
-    if (atGet.get(urlOf(options)) !== policy) checkRouteMethods(options.url, methods)
+    if (atGet.get(urlOf(options)) !== policy) checkRouteMethods(options.url, methods, policy)
     const route = compile(http, policy, nameOf(options))
     options.config = { ...config, [ROUTE]: route } as Config
     options.preHandler = [options.preHandler ?? [], late(route)].flat()

@@ -1,12 +1,10 @@
-import { createParamDecorator, SetMetadata } from '@nestjs/common'
-import type { DeprecatedRule, IdempotentRule, RoutePolicy } from '@keelson/http'
+import { createParamDecorator, Inject, SetMetadata } from '@nestjs/common'
+import type { CachedRule, DeprecatedRule, IdempotentRule, InvalidatesRule, RoutePolicy } from '@keelson/http'
+import { cacheableBy, type CacheableDecorator } from '@keelson/http/adapter'
 import { context, type Duration } from '@keelson/kernel'
 import { exchangeOf } from './exchange.ts'
+import { KEELSON_CACHE, metadataOf, POLICY } from './options.ts'
 
-/** What decorators wrote on a class, a method, or a class about its method; inherited from what these extend. */
-export const metadataOf: (key: string, on: Function, method?: string) => any = (Reflect as any).getMetadata
-/** Where a policy is kept on a class or a method. */
-export const POLICY = 'keelson:policy'
 /** On a controller's class or on a method; the method's rules win one by one. */
 export type PolicyDecorator = ClassDecorator & MethodDecorator
 
@@ -25,6 +23,20 @@ export const Idempotent = (rule: IdempotentRule = {}): PolicyDecorator => Policy
  * one commit. It runs again after a serialization failure or a deadlock.
  */
 export const Transactional = (): PolicyDecorator => Policy({ transactional: true })
+
+/** The answer to a GET is given again, and a 304 to who has it. */
+export const Cached = (cached: CachedRule): PolicyDecorator => Policy({ cached })
+/** A validator for the answer to a GET, and a 304 for who has it. */
+export const Etag = (etag: 'weak' | 'strong' = 'weak'): PolicyDecorator => Policy({ etag })
+/** What a write makes untrue: tags, or a rule. Once it has succeeded, and before its last byte leaves. */
+export const Invalidates = (...rule: string[] | [InvalidatesRule]): PolicyDecorator =>
+  Policy({ invalidates: typeof rule[0] === 'string' ? (rule as string[]) : rule[0] })
+
+/**
+ * The value of any provider's async method, through `components.cache`. Its object must be made by Nest: else the method
+ * rejects with NOT_INJECTED.
+ */
+export const Cacheable: CacheableDecorator = cacheableBy(Inject, KEELSON_CACHE)
 
 /** Only these addresses: CIDR, v4 and v6. */
 export const AllowIps = (...allowIps: string[]): PolicyDecorator => Policy({ allowIps })

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ArgumentsHost, INestApplication } from '@nestjs/common'
 import type { HttpAdapterHost } from '@nestjs/core'
-import type { FetchHandler, Operation } from '@keelson/http'
+import type { FetchHandler } from '@keelson/http'
 import { nodeExchanges, type NodeExchange, type NodeFrame } from '@keelson/http/node'
-import { context, type Tx } from '@keelson/kernel'
+import { context } from '@keelson/kernel'
 import { KEELSON_HTTP, optionFailure, type CheckedOptions } from './options.ts'
 
-/** A request, with its open transaction, and whether its handler was called. */
-export type NestExchange = NodeExchange & { tx?: Tx; op?: Operation; isEntered?: boolean }
+/** A request, and whether its handler was called. */
+export type NestExchange = NodeExchange & { isEntered?: boolean }
 
 const EXCHANGE = Symbol('keelson.exchange')
 /** Of Fastify only: it hands answers on as payloads, and keeps their headers until then. */

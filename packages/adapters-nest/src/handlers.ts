@@ -3,8 +3,7 @@ import { Catch, RequestMethod, UseFilters } from '@nestjs/common'
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core'
 import type { Route, RoutePolicy } from '@keelson/http'
 import { checkRouteMethods } from '@keelson/http/adapter'
-import { metadataOf, POLICY } from './decorators.ts'
-import { optionFailure, type CheckedOptions } from './options.ts'
+import { metadataOf, optionFailure, POLICY, type CheckedOptions } from './options.ts'
 
 /** Handlers with a policy, by the method as Nest calls it. */
 export type HandlerRoutes = WeakMap<Function, Route>
@@ -15,14 +14,13 @@ export type HandlerRoutes = WeakMap<Function, Route>
  */
 export function compileRoutes(o: CheckedOptions, nest: DiscoveryService, scanner: MetadataScanner): HandlerRoutes {
   const routes: HandlerRoutes = new WeakMap()
-  for (const { metatype } of nest.getControllers()) {
-    const controller = metatype as Function
+  for (const controller of nest.getControllers().map(({ metatype }) => metatype as Function)) {
     for (const name of scanner.getAllMethodNames(controller.prototype as object)) {
       const method = controller.prototype[name] as Function
       if (!metadataOf('path', method) || !(metadataOf(POLICY, controller) ?? metadataOf(POLICY, method))) continue
       const policy: RoutePolicy = { ...metadataOf(POLICY, controller), ...metadataOf(POLICY, method) }
       try {
-        checkRouteMethods(String(metadataOf('path', method)), [RequestMethod[metadataOf('method', method)]])
+        checkRouteMethods(String(metadataOf('path', method)), [RequestMethod[metadataOf('method', method)]], policy)
         if (policy.transactional && answersItself(controller, name, method)) throw new TypeError(OWN)
         routes.set(watch(controller.prototype as object, name, method), o.http.compile(policy))
       } catch (error) {

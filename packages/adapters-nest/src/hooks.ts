@@ -1,6 +1,6 @@
 import { Catch, type ArgumentsHost, type CanActivate, type ExceptionFilter, type NestInterceptor } from '@nestjs/common'
 import { lastValueFrom, Observable, tap } from 'rxjs'
-import type { StoredResponse, Work } from '@keelson/http'
+import type { StoredResponse } from '@keelson/http'
 import { context, isKeelsonError } from '@keelson/kernel'
 import { exchangeOf } from './exchange.ts'
 import { Answered, entering, type HandlerRoutes } from './handlers.ts'
@@ -21,10 +21,7 @@ export const lateInterceptor = (routes: HandlerRoutes): NestInterceptor => ({
     const route = host.getType() === 'http' ? routes.get(host.getHandler()) : undefined
     if (route === undefined) return next.handle()
     const x = exchangeOf(host)
-    const work: Work = (tx, op) => {
-      Object.assign(x, { tx, op })
-      return lastValueFrom(next.handle(), { defaultValue: undefined })
-    }
+    const work = (): unknown => lastValueFrom(next.handle(), { defaultValue: undefined })
     const answer = (await route.late(x)) ?? (route.transact && (await x.transact(route, work)))
     if (answer !== undefined) return send(host, answer)
     const run = (): Observable<unknown> => next.handle().pipe(tap({ error: () => x.isEntered || x.disown() }))

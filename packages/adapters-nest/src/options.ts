@@ -1,14 +1,13 @@
 import { Inject, type DynamicModule, type FactoryProvider, type InjectionToken } from '@nestjs/common'
-import { HttpError, type Http, type IdempotencyLike } from '@keelson/http'
+import { HttpError, type CachesLike, type Http, type HttpOptions, type IdempotencyLike } from '@keelson/http'
 import type { HealthLike } from '@keelson/http/apis'
 import { checkOptions, opt } from '@keelson/kernel'
-import type { DatabaseLike } from '@keelson/kernel/postgres'
 
 /** What an application injects by its token; all optional. */
-export interface KeelsonComponents extends Partial<Record<'pipelines' | 'limiters', Readonly<Record<string, object>>>> {
-  readonly idempotency?: IdempotencyLike
-  readonly db?: DatabaseLike
+export interface KeelsonComponents extends Pick<HttpOptions, 'idempotency' | 'cache' | 'db'> {
   readonly health?: HealthLike
+  readonly pipelines?: Readonly<Record<string, object>>
+  readonly limiters?: Readonly<Record<string, object>>
 }
 
 /** What `KeelsonModule.forRoot` takes. `global`, default true: its tokens are known in every module. */
@@ -28,14 +27,20 @@ export interface KeelsonModuleAsyncOptions extends Pick<DynamicModule, 'imports'
   readonly tokens?: readonly InjectionToken[]
 }
 
+/** What decorators wrote on a class, a method, or a class about its method; inherited from what these extend. */
+export const metadataOf: (key: string, on: Function, method?: string) => any = (Reflect as any).getMetadata
+/** Where a policy is kept on a class or a method. */
+export const POLICY = 'keelson:policy'
 /** By Symbol.for: an application may hold two copies of this package. */
 export const token = <T>(...path: string[]): InjectionToken<T> => Symbol.for(`keelson.nest.${path.join('.')}`)
 /** The Http of the module. */
 export const KEELSON_HTTP: InjectionToken<Http> = token('http')
 /** `components.idempotency`. */
 export const KEELSON_IDEMPOTENCY: InjectionToken<IdempotencyLike> = token('idempotency')
+/** `components.cache`. */
+export const KEELSON_CACHE: InjectionToken<CachesLike> = token('cache')
 /** `components.db`. */
-export const KEELSON_DB: InjectionToken<DatabaseLike> = token('db')
+export const KEELSON_DB: InjectionToken<NonNullable<HttpOptions['db']>> = token('db')
 /** `components.health`. */
 export const KEELSON_HEALTH: InjectionToken<HealthLike> = token('health')
 /** `components.pipelines[name]`. */
@@ -51,9 +56,10 @@ export type CheckedOptions = { http: Http; problems: 'keelson' | 'all'; componen
 /** How this package refuses an option. */
 export const optionFailure = (message: string): HttpError => new HttpError('OPTION_INVALID', message)
 const object = opt.custom<object>('an object', (given) => typeof given === 'object' && given !== null)
+const COMPONENTS = ['idempotency', 'cache', 'db', 'health', 'pipelines', 'limiters']
 const SPEC = {
   http: opt.required(opt.port<Http>(['begin', 'compile', 'problem', 'adapter'])),
-  components: opt.group({ idempotency: object, db: object, health: object, pipelines: object, limiters: object }),
+  components: opt.group(Object.fromEntries(COMPONENTS.map((name) => [name, object]))),
   problems: opt.oneOf(['keelson', 'all'], 'keelson'),
   global: opt.boolean(true),
 }

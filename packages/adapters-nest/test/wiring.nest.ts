@@ -1,8 +1,10 @@
 import { Controller, Get, Head, Inject, Injectable, Module, Options, Post, Res } from '@nestjs/common'
-import type { Http, IdempotencyLike } from '@keelson/http'
+import type { CachesLike, Http, IdempotencyLike } from '@keelson/http'
 import type { DatabaseLike } from '@keelson/kernel/postgres'
 import {
+  Cached,
   Idempotent,
+  KEELSON_CACHE,
   KEELSON_DB,
   KEELSON_HEALTH,
   KEELSON_HTTP,
@@ -20,12 +22,13 @@ export class Wired {
   constructor(
     @Inject(KEELSON_HTTP) http: Http,
     @Inject(KEELSON_IDEMPOTENCY) idempotency: IdempotencyLike,
+    @Inject(KEELSON_CACHE) cache: CachesLike,
     @Inject(KEELSON_DB) db: DatabaseLike,
     @Inject(KEELSON_HEALTH) health: object,
     @Pipeline('stripe') stripe: object,
     @Inject(limiterToken<object>('writes')) writes: object,
   ) {
-    this.injected = { http, idempotency, db, health, stripe, writes }
+    this.injected = { http, idempotency, cache, db, health, stripe, writes }
   }
 }
 
@@ -73,6 +76,13 @@ export class HeadAlone {
 export class OptionsAlone {
   @Options('asked')
   asked(): void {}
+}
+
+@Controller('wrong')
+export class CachedWrite {
+  @Post()
+  @Cached({ ttl: '1m', per: 'scope' })
+  write(): void {}
 }
 
 @Controller('right')

@@ -3,10 +3,11 @@ import { Module, type DynamicModule, type Type } from '@nestjs/common'
 import type { NestFastifyApplication } from '@nestjs/platform-fastify'
 import { Test } from '@nestjs/testing'
 import { afterEach, describe, expect, it } from 'vitest'
+import { createCache } from '@keelson/cache'
 import { createHttp } from '@keelson/http'
 import { createIdempotency, memoryStore, type Idempotency } from '@keelson/idempotency'
 import { KEELSON_IDEMPOTENCY, KeelsonModule, limiterToken, mountApi, pipelineToken } from '@keelson/nest'
-import { KEELSON_DB, KEELSON_HEALTH, type KeelsonComponents } from '@keelson/nest'
+import { KEELSON_CACHE, KEELSON_DB, KEELSON_HEALTH, type KeelsonComponents } from '@keelson/nest'
 import { recordingLogger } from '../../http/test/support.ts'
 import { nest, platforms, start, type Running } from './platforms.ts'
 import * as fixtures from './wiring.nest.ts'
@@ -34,6 +35,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
     const health = { liveness: report, readiness: report, startup: report }
     const components = {
       idempotency,
+      cache: createCache({ name: 'app' }),
       db,
       health,
       pipelines: { stripe: { name: 's' } },
@@ -41,7 +43,14 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
     }
     return { components, idempotency }
   }
-  const tokens = [KEELSON_IDEMPOTENCY, KEELSON_DB, KEELSON_HEALTH, pipelineToken('stripe'), limiterToken('writes')]
+  const tokens = [
+    KEELSON_IDEMPOTENCY,
+    KEELSON_CACHE,
+    KEELSON_DB,
+    KEELSON_HEALTH,
+    pipelineToken('stripe'),
+    limiterToken('writes'),
+  ]
 
   describe('injection', () => {
     it.each(['forRoot', 'forRootAsync'] as const)('%s: components have their tokens in every module', async (how) => {
@@ -53,9 +62,10 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
           : KeelsonModule.forRootAsync({ tokens, useFactory: async () => ({ http, components }) })
       const { app } = await serve(keelson, { imports: [WiredModule] })
       const { injected } = app.get(Wired, { strict: false })
-      expect(Object.keys(injected)).toEqual(['http', 'idempotency', 'db', 'health', 'stripe', 'writes'])
+      expect(Object.keys(injected)).toEqual(['http', 'idempotency', 'cache', 'db', 'health', 'stripe', 'writes'])
       expect(injected['http']).toBe(http)
       expect(injected['idempotency']).toBe(idempotency)
+      expect(injected['cache']).toBe(components.cache)
       expect(injected['db']).toBe(db)
       expect(injected['health']).toBe(components.health)
       expect(injected['stripe']).toBe(components.pipelines['stripe'])
@@ -110,6 +120,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
       [fixtures.WrongRule, /^WrongRule\.typo: .*"idempotant"/],
       [fixtures.HeadAlone, /^HeadAlone\.probe: HEAD probe: a policy is not for HEAD or OPTIONS alone/],
       [fixtures.OptionsAlone, /^OptionsAlone\.asked: OPTIONS asked: a policy is not for HEAD or OPTIONS alone/],
+      [fixtures.CachedWrite, /^CachedWrite\.write: POST \/: "cached" is for GET and HEAD$/],
       [fixtures.OwnResponse, /^OwnResponse\.answers: @Transactional\(\) answers with the returned value/],
     ] as const)('by a wrong policy of %o', async (controller, message) => {
       const http = createHttp({ db })

@@ -12,7 +12,7 @@ import type { L1Entry } from './l1/l1.ts'
 import type { Loader } from './loads.ts'
 import type { Dropped, Lookup } from './lookup.ts'
 import type { Lookups } from './lookups.ts'
-import { READ_OF, type CacheMetrics } from './metrics.ts'
+import { READ_OF, type CacheMetrics, type ReadResult, type ReadTier } from './metrics.ts'
 import type { CheckedOptions } from './options.ts'
 import type { ScopeState } from './scope-state.ts'
 import type { Bump, Bumped, DropLog, Entry, Ref } from './store.ts'
@@ -42,6 +42,13 @@ export interface CacheParts {
 const MAX_KEYS = 1_000
 const readChannel = tracingChannel('keelson:cache:read')
 
+/** What listeners are told of a read; `result` and `error` are those of the channel. */
+interface ReadMessage {
+  readonly cache: string
+  readonly tier: ReadTier
+  outcome?: ReadResult
+}
+
 /** @param causal Reads that must know of a stamp: nothing that began earlier will do. */
 export function scopeCache(parts: CacheParts, state: ScopeState, causal = false): Cache {
   const { options, lookups, entries, metrics, lease } = parts
@@ -70,19 +77,13 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
     if (typeof loader !== 'function') throw new CacheError('INPUT_INVALID', 'a loader must be a function')
     const policy = policyOf(o)
     const asked = lookups.asked(state, key, policy)
-    const details: { cache: string; tier: string; result?: string } = { cache: options.name, tier: 'l2' }
-    return traced(
-      'cache:read',
-      () => details,
-      async () => {
-        parts.counted()
-        const result = await lookups.find(asked, loader, policy, causal)
-        const [tier, what] = READ_OF[result.state]
-        details.result = what
-        metrics.read(tier, what)
-        return result
-      },
-    )
+    return shared(async (message) => {
+      const result = await lookups.find(asked, loader, policy, causal)
+      const [tier, outcome] = READ_OF[result.state]
+      message.outcome = outcome
+      metrics.read(tier, outcome)
+      return result
+    })
   }
 
   /** A hit in memory, counted; one with a loader may be refreshed before its time. */
@@ -98,10 +99,23 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
   async function read(key: Key, body: boolean): Promise<Lookup<unknown> | undefined> {
     parts.checkOpen()
     const asked = lookups.asked(state, key, undefined)
+    return shared(async (message) => {
+      const result = await lookups.read(asked, body)
+      message.outcome = result === undefined ? 'miss' : 'hit'
+      metrics.read('l2', message.outcome)
+      return result
+    })
+  }
+
+  /** A read that this process's memory did not answer, told to who listens. */
+  function shared<T>(read: (message: ReadMessage) => Promise<T>): Promise<T> {
+    const message: ReadMessage = { cache: options.name, tier: 'l2' }
     parts.counted()
-    const result = await lookups.read(asked, body)
-    metrics.read('l2', result === undefined ? 'miss' : 'hit')
-    return result
+    return traced(
+      'cache:read',
+      () => message,
+      () => read(message),
+    )
   }
 
   async function drop(list: readonly Bumped[], tags: readonly string[]): Promise<Dropped> {
@@ -126,9 +140,10 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
   /** The hit, told to who listens. */
   function told<T>(value: T): Promise<T> {
     if (!heard()) return Promise.resolve(value)
+    const message: ReadMessage = { cache: options.name, tier: 'l1', outcome: 'hit' }
     return traced(
       'cache:read',
-      () => ({ cache: options.name, tier: 'l1', result: 'hit' }),
+      () => message,
       () => Promise.resolve(value),
     )
   }
@@ -160,7 +175,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
     },
 
     async has(key) {
-      if (local(key) !== undefined) return true
+      if (local(key) !== undefined) return told(true)
       return (await read(key, false)) !== undefined
     },
 
@@ -227,7 +242,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
 
     async fresh(key, version) {
       const entry = local(key)
-      if (entry !== undefined && versionOf(entry) === version) return true
+      if (entry !== undefined && versionOf(entry) === version) return told(true)
       return (await read(key, false))?.version === version
     },
 

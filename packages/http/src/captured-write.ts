@@ -19,6 +19,8 @@ export interface CapturedWriteParts {
   refuse(error: KeelsonError): StoredResponse
   /** What came of the call, also when its answer is that of another run. */
   told(outcome: Outcome<unknown>): void
+  /** Awaited before the answer is stored. */
+  settled?: ((captured: Captured) => Promise<void>) | undefined
   /** Why an answer that should have been kept is not. */
   report(what: NotKept, error?: unknown): void
 }
@@ -69,8 +71,9 @@ export function capturedWrite(
       parts.report('left')
       release(new Error('the client left, and the handler did not end its answer'))
     })
-    x.capture({ maxBytes: parts.maxBytes, hold: 'last' }, (captured) => {
+    x.capture({ maxBytes: parts.maxBytes, hold: 'last' }, async (captured) => {
       leaving.cancel()
+      await parts.settled?.(captured)
       settle(captured, execution)
       return traced('http:capture', () => messageOf(x, captured), otherAnswer)
     })

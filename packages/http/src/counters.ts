@@ -6,7 +6,9 @@ export interface Counters {
   queries: number
   /** What those took together, in ms; side by side they add up. */
   queryMs: number
+  /** Reads of caches that were answered out of them, stale data included. Of the caches of a process whose http has one. */
   cacheHits: number
+  /** All other reads. */
   cacheMisses: number
   /** Calls to other services. */
   calls: number

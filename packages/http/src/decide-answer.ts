@@ -37,12 +37,12 @@ export function decideAnswer(
 }
 
 /** RFC 9110, section 8.6: without content, a length is that of another answer. */
-function isWhole({ status, headers, body }: StoredResponse, isHead: boolean): boolean {
+export function isWhole({ status, headers, body }: StoredResponse, isHead: boolean): boolean {
   if (isHead || status === 304) return true
   return headerValues(headers, 'content-length').every((length) => Number(length) === body.length)
 }
 
 /** RFC 9110, section 8.4: what is stored is the body before any coding. */
-function isCoded(headers: Headers): boolean {
+export function isCoded(headers: Headers): boolean {
   return headerValues(headers, 'content-encoding').some((coding) => coding.trim().toLowerCase() !== 'identity')
 }

@@ -1,4 +1,5 @@
 import { context, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
+import { countReads } from './count-reads.ts'
 import { counted, noCounts } from './counters.ts'
 import { describeError, type Described } from './describe-error.ts'
 import type { Exchange } from './exchange.ts'
@@ -59,6 +60,7 @@ export function createHttp(options: HttpOptions = {}): Http {
   const adapters = new Set<string>()
   const routes: { policy: RoutePolicy; at: Set<string> }[] = []
   const counts = { requests: 0, errors: 0 }
+  if (o.cache !== undefined) countReads()
   let lastError: Status['lastError']
   let hasWarnedOfCoding = false
   let closed = false
@@ -104,9 +106,10 @@ export function createHttp(options: HttpOptions = {}): Http {
     metrics.notStored.inc({ why })
     if (why === 'failed') return o.logger.error({ err, ...requestOf(x) }, 'answered, but not stored')
     if (why === 'left') return o.logger.warn(requestOf(x), 'the client left, and the handler never ended its answer')
+    if (why === 'not-invalidated') return o.logger.error({ err, ...requestOf(x) }, 'answered, but not invalidated')
     if (why !== 'content-encoding' || hasWarnedOfCoding) return
     hasWarnedOfCoding = true
-    o.logger.warn(requestOf(x), 'compressed behind the idempotent rule, and so not stored: mount compression before it')
+    o.logger.warn(requestOf(x), 'compressed behind the rule, and so not stored: mount compression before it')
   }
 
   function requestOf(x: Exchange | undefined): object {

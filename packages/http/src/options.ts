@@ -1,3 +1,4 @@
+import type { Caches } from '@keelson/cache'
 import type { Idempotency, TransactionalIdempotency } from '@keelson/idempotency'
 import {
   checkOptions,
@@ -20,12 +21,17 @@ import type { HttpProblem } from './problem.ts'
 export type IdempotencyLike = Pick<Idempotency, 'run'> &
   Partial<Pick<Idempotency, 'transactional'> & Pick<TransactionalIdempotency, 'transaction'>>
 
+/** What http needs of `createCache`. */
+export type CachesLike = Pick<Caches, 'scope'>
+
 /** What `createHttp` takes; all optional. */
 export interface HttpOptions {
   /** Where transactional routes write: a pg Pool, a PGlite or a Database. */
   readonly db?: DatabaseLike
   /** For transactional routes on the same database. */
   readonly idempotency?: IdempotencyLike
+  /** For the rules `cached` and `invalidates`. What requests read of caches is counted into `counters()`. */
+  readonly cache?: CachesLike
   /** Hears of each thrown error once, and of requests (see `requestLog`); silent by default. */
   readonly logger?: Logger
   readonly clock?: Clock
@@ -51,8 +57,8 @@ export interface HttpOptions {
   /** The longest body, in bytes, whose bytes a rule may need; default 1,048,576. A longer one is then 413. */
   readonly maxRawBody?: number
   /**
-   * The longest body of a handler's answer, in bytes, that is kept under an idempotency key; default 262,144. A longer
-   * one passes, and a repeat is told that it was not kept.
+   * The longest body of a handler's answer, in bytes, that is kept under an idempotency key, or gets an `etag`; default
+   * 262,144. A longer one passes, and a repeat is told that it was not kept.
    */
   readonly maxStoredBytes?: number
   /** `retries` after a serialization failure or a deadlock; default 2. */
@@ -83,6 +89,7 @@ const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 const SPEC = {
   db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
   idempotency: opt.port<IdempotencyLike>(['run']),
+  cache: opt.port<CachesLike>(['scope']),
   logger: opt.logger(),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   scope: opt.fn<(x: Exchange) => unknown>(),
@@ -111,6 +118,7 @@ const SPEC = {
 export interface CheckedOptions {
   readonly db: KnownDatabase | undefined
   readonly idempotency: IdempotencyLike | undefined
+  readonly cache: CachesLike | undefined
   readonly logger: Logger
   readonly clock: Clock
   readonly scope: ((x: Exchange) => unknown) | undefined

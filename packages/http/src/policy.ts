@@ -1,9 +1,9 @@
-import { checkOptions, isPlainText, isScope, opt, type Duration } from '@keelson/kernel'
+import { checkOptions, isPlainText, isScope, opt, type Duration, type StoredResponse } from '@keelson/kernel'
 import { checkDeprecation, type DeprecatedRule, type Deprecation } from './deprecation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import { isAddressList } from './addresses.ts'
-import { HEADER_NAME, OBJECT } from './options.ts'
+import { HEADER_NAME, OBJECT, type CachesLike } from './options.ts'
 
 /** A tenant, or how to read it from a request. */
 export type Scope = string | ((x: Exchange) => string | undefined)
@@ -19,6 +19,18 @@ export interface RoutePolicy {
   readonly transactional?: boolean
   /** Only clients with these addresses (CIDR, v4 and v6); see `trustProxy`. Others get 403 'address-refused'. */
   readonly allowIps?: readonly string[]
+  /** The answer of a GET is kept, and given to the next ones: with `cache` of http. HEAD is answered out of it. */
+  readonly cached?: CachedRule
+  /**
+   * A validator for the answer of a GET, and 304 for who has it. 'weak' with `cached`, alone none. The handler's own ETag
+   * wins. 'strong' only where nothing compresses.
+   */
+  readonly etag?: 'weak' | 'strong' | false
+  /**
+   * What a write makes untrue, when it was answered with 2xx or 3xx: before its last byte leaves no node serves older
+   * data. In a transactional route it is an effect, committed with the rows.
+   */
+  readonly invalidates?: InvalidatesRule
   /**
    * How long the route may take, counted from the beginning of the request; with `deadline` of http the nearer one
    * counts. When it is over before the handler begins, 504 'deadline-exceeded'. A running handler is not stopped: the
@@ -27,6 +39,44 @@ export interface RoutePolicy {
   readonly deadline?: Duration
   /** Says so on each answer: `Deprecation`, `Sunset`, `Link`. */
   readonly deprecated?: DeprecatedRule
+}
+
+/** Status and headers of an answer. */
+export type ResponseHead = Pick<StoredResponse, 'status' | 'headers'>
+
+/** Tags of a cache, or how to read them from a request and its answer. */
+export type Tags = readonly string[] | ((x: Exchange, r: ResponseHead) => readonly string[])
+
+/** Drops these tags; of another scope than that of http by an object. */
+export type InvalidatesRule = Tags | { readonly tags: Tags; readonly scope?: Scope }
+
+/** Whose answers are whose must be said, unless everybody's are `'public'`. */
+export type CachedRule = CachedRuleOptions &
+  (
+    | { readonly scope: 'public'; readonly per?: 'principal' | 'scope' }
+    | { readonly scope?: Scope; readonly per: 'principal' | 'scope' }
+  )
+
+/** How answers of a route are cached. */
+interface CachedRuleOptions {
+  /** How long an answer may be given again. */
+  readonly ttl: Duration
+  /** What invalidates it: known before, or told from the answer. At most 64. */
+  readonly tags?: Tags
+  /** Request headers that the answer depends on; they are named in `Vary`. */
+  readonly vary?: readonly string[]
+  /** Parameters of the query that the answer depends on; default all. */
+  readonly query?: readonly string[]
+  /** How long clients may use it without asking; default not at all (`no-cache`). */
+  readonly maxAge?: Duration
+  /** How long a stale answer may be given while a new one is made, or cannot be. Default the cache's. */
+  readonly grace?: Duration
+  /** Default [200]; from 200 to 499, not 206 and 304. */
+  readonly statuses?: readonly number[]
+  /** Bytes of the body; a longer one passes, and is not kept. Default 262,144. */
+  readonly maxBytes?: number
+  /** A client may ask for a new answer by `Cache-Control: no-cache`. Default false. */
+  readonly honourNoCache?: boolean
 }
 
 /** The Idempotency-Key protocol of a route. */
@@ -60,6 +110,9 @@ export interface IdempotentRule {
 export interface CheckedPolicy {
   readonly transactional: boolean
   readonly idempotent: CheckedIdempotentRule | undefined
+  readonly cached: CheckedCachedRule | undefined
+  readonly etag: RoutePolicy['etag']
+  readonly invalidates: CheckedInvalidatesRule | undefined
   readonly allowIps: readonly string[] | undefined
   readonly deadline: number | undefined
   readonly deprecated: Deprecation | undefined
@@ -78,8 +131,34 @@ export interface CheckedIdempotentRule {
   readonly preset: 'stripeV1' | undefined
 }
 
+export interface CheckedCachedRule {
+  readonly ttl: number
+  readonly per: 'principal' | 'scope' | undefined
+  readonly scope: Scope | undefined
+  readonly tags: Tags | undefined
+  readonly vary: readonly string[]
+  readonly query: readonly string[] | undefined
+  readonly maxAge: number | undefined
+  readonly grace: number | undefined
+  readonly statuses: readonly number[]
+  readonly maxBytes: number
+  readonly honourNoCache: boolean
+  readonly etag: 'weak' | 'strong' | false
+}
+
+export interface CheckedInvalidatesRule {
+  readonly tags: Tags
+  readonly scope: Scope | undefined
+}
+
 const POLICY = {
   idempotent: OBJECT,
+  cached: OBJECT,
+  etag: opt.custom<'weak' | 'strong' | false>("'weak', 'strong' or false", isOneOf('weak', 'strong', false)),
+  invalidates: opt.custom<InvalidatesRule>(
+    'an array of tags, a function or an object',
+    (given) => typeof given === 'function' || (typeof given === 'object' && given !== null),
+  ),
   transactional: opt.boolean(false),
   allowIps: opt.custom<readonly string[]>(
     'an array of addresses and CIDR ranges, v4 or v6, at least one',
@@ -89,11 +168,38 @@ const POLICY = {
   deprecated: OBJECT,
 }
 
-const IDEMPOTENT = {
-  scope: opt.custom<Scope>(
-    'a scope of 1 to 128 bytes without control characters, or a function',
-    (given) => typeof given === 'function' || isScope(given),
+const scope = opt.custom<Scope>(
+  'a scope of 1 to 128 bytes without control characters, or a function',
+  (given) => typeof given === 'function' || isScope(given),
+)
+const tags = opt.custom<Tags>(
+  'an array of tags or a function',
+  (given) => typeof given === 'function' || isListOf(given, isTag),
+)
+const names = 'an array of names'
+
+const CACHED = {
+  ttl: opt.required(opt.duration(undefined, { min: 1 })),
+  per: opt.custom<'principal' | 'scope'>("'principal' or 'scope'", isOneOf('principal', 'scope')),
+  scope,
+  tags,
+  vary: opt.custom<readonly string[]>(names, (given) => isListOf(given, isName), []),
+  query: opt.custom<readonly string[]>(names, (given) => isListOf(given, (one) => typeof one === 'string')),
+  maxAge: opt.duration(),
+  grace: opt.duration(),
+  statuses: opt.custom<readonly number[]>(
+    'an array of 200 to 499 without 206 and 304',
+    (given) => isListOf(given, isKeptStatus),
+    [200],
   ),
+  maxBytes: opt.integer(262_144),
+  honourNoCache: opt.boolean(false),
+}
+
+const INVALIDATES = { tags: opt.required(tags), scope }
+
+const IDEMPOTENT = {
+  scope,
   share: opt.boolean(false),
   required: opt.boolean(false),
   header: opt.string('idempotency-key', { match: HEADER_NAME }),
@@ -106,16 +212,18 @@ const IDEMPOTENT = {
   ),
   retain: opt.duration(undefined, { min: '1s' }),
   wait: opt.duration(undefined, { max: '1h' }),
-  preset: opt.custom<'stripeV1'>("'stripeV1'", (given) => given === 'stripeV1'),
+  preset: opt.custom<'stripeV1'>("'stripeV1'", isOneOf('stripeV1')),
 }
 
 /** What of http a policy can build on. */
 export interface Available {
   readonly db: boolean
   readonly idempotency: boolean
+  readonly cache: CachesLike | undefined
   /** Idempotency on a store that shares its database with the business rows. */
   readonly transaction: boolean
   readonly scope: boolean
+  readonly principal: boolean
 }
 
 /**
@@ -123,11 +231,16 @@ export interface Available {
  * @throws HttpError OPTION_INVALID that names the rule, the value and what is allowed or missing.
  */
 export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy {
-  const { idempotent, deprecated, ...rest } = checkOptions('policy', policy, POLICY, optionFailure)
+  const { idempotent, deprecated, cached, invalidates, ...rest } = checkOptions('policy', policy, POLICY, optionFailure)
   const { transactional } = rest
   if (transactional && !has.db) throw optionFailure('policy: "transactional" needs createHttp({ db })')
+  const read = (cached && 'cached') ?? (rest.etag ? 'etag' : undefined)
+  const write = (idempotent && 'idempotent') ?? (invalidates && 'invalidates') ?? (transactional && 'transactional')
+  if (read && write) throw optionFailure(`policy: "${read}" is for reads, "${write}" for writes: give one of them`)
   return {
     ...rest,
+    cached: cached && { ...checkCached(cached, has), etag: rest.etag ?? 'weak' },
+    invalidates: invalidates && checkInvalidates(invalidates, has),
     deprecated: deprecated === undefined ? undefined : checkDeprecation(deprecated),
     idempotent: idempotent === undefined ? undefined : checkIdempotent(idempotent, transactional, has),
   }
@@ -143,7 +256,7 @@ function checkIdempotent(idempotent: object, transactional: boolean, has: Availa
     throw optionFailure('policy: idempotent: "preset" is not for a transactional route: its 5xx leave nothing')
   }
   if (rule.scope === undefined && !has.scope) {
-    throw optionFailure('policy: idempotent: "scope" is required here or in createHttp; write \'public\' to share')
+    throw noScope('idempotent')
   }
   if (rule.key !== undefined && (idempotent as IdempotentRule).header !== undefined) {
     throw optionFailure('policy: idempotent: give "header" or "key", not both')
@@ -151,6 +264,61 @@ function checkIdempotent(idempotent: object, transactional: boolean, has: Availa
   return rule
 }
 
+function checkCached(given: object, has: Available): Omit<CheckedCachedRule, 'etag'> {
+  const rule = checkOptions('policy: cached', given, CACHED, optionFailure)
+  needsCache('cached', rule, has)
+  if (rule.per === undefined && rule.scope !== 'public')
+    throw optionFailure("policy: cached: \"per\" is required: 'principal', or 'scope' to share")
+  if (rule.per === 'principal' && !has.principal)
+    throw optionFailure('policy: cached: "per: \'principal\'" needs createHttp({ principal })')
+  const { ttl, grace } = rule
+  try {
+    // The cache knows its own limits.
+    has.cache!.scope('public').wrap('http', async () => 0, grace === undefined ? { ttl } : { ttl, grace })
+  } catch (error) {
+    throw optionFailure(`policy: cached: ${(error as Error).message}`)
+  }
+  return rule
+}
+
+function checkInvalidates(given: InvalidatesRule, has: Available): CheckedInvalidatesRule {
+  const isRule = typeof given === 'object' && 'tags' in given
+  const rule = checkOptions('policy: invalidates', isRule ? given : { tags: given }, INVALIDATES, optionFailure)
+  needsCache('invalidates', rule, has)
+  return rule
+}
+
+function needsCache(name: string, rule: { readonly scope: Scope | undefined }, has: Available): void {
+  if (has.cache === undefined) throw optionFailure(`policy: "${name}" needs createHttp({ cache })`)
+  if (rule.scope === undefined && !has.scope) throw noScope(name)
+}
+
+function noScope(name: string): Error {
+  return optionFailure(`policy: ${name}: "scope" is required here or in createHttp; write 'public' to share`)
+}
+
 function isOperation(given: unknown): boolean {
   return typeof given === 'string' && given.length >= 1 && given.length <= 512 && isPlainText(given)
+}
+
+function isOneOf(...values: readonly unknown[]) {
+  return (given: unknown): boolean => values.includes(given)
+}
+
+function isListOf(given: unknown, isOne: (one: unknown) => boolean): boolean {
+  return Array.isArray(given) && given.length > 0 && given.every(isOne)
+}
+
+function isTag(given: unknown): boolean {
+  return typeof given === 'string' && given !== ''
+}
+
+function isName(given: unknown): boolean {
+  return typeof given === 'string' && HEADER_NAME.test(given)
+}
+
+function isKeptStatus(given: unknown): boolean {
+  return (
+    Number.isInteger(given) && given !== 206 && given !== 304 && (given as number) >= 200 && (given as number) < 500
+  )
 }

@@ -1,12 +1,13 @@
 import type { Call } from '@keelson/idempotency'
-import { isScope, type Principal } from '@keelson/kernel'
-import { HttpError } from './error.ts'
+import { isScope } from '@keelson/kernel'
+import { HttpError, scopeInvalid } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import { customFingerprint, jsonInput, rawFingerprint } from './fingerprint.ts'
 import { checkOwnKey, keyMissing, parseIdempotencyKey } from './idempotency-key.ts'
 import { operationName } from './operation-name.ts'
 import type { CheckedOptions } from './options.ts'
-import type { CheckedIdempotentRule, Scope } from './policy.ts'
+import { principalOf, scopeOf } from './owner.ts'
+import type { CheckedIdempotentRule } from './policy.ts'
 
 /**
  * The call under the request's key.
@@ -17,12 +18,7 @@ export async function readCall(x: Exchange, rule: CheckedIdempotentRule, o: Chec
   if (key === undefined && rule.required) throw keyMissing()
   if (key === undefined) return undefined
   const scope = scopeOf(x, rule.scope ?? o.scope)
-  if (!isScope(scope)) {
-    throw new HttpError(
-      'SCOPE_INVALID',
-      '"scope" must answer 1 to 128 bytes without control characters for a request with an idempotency key',
-    )
-  }
+  if (!isScope(scope)) throw scopeInvalid('a request with an idempotency key')
   const by = rule.share ? undefined : principalOf(x, o)?.id
   return {
     scope,
@@ -57,17 +53,4 @@ async function readContent(
   const contentType = x.header('content-type') ?? ''
   const content = { query: x.searchParams, contentType, body: await x.rawBody() }
   return rule === 'raw' ? { fingerprint: rawFingerprint(content) } : { input: jsonInput(content) }
-}
-
-/** The tenant as a rule or http answers it; the caller checks it. */
-export function scopeOf(x: Exchange, scope: Scope | CheckedOptions['scope']): unknown {
-  return typeof scope === 'function' ? scope(x) : scope
-}
-
-/** @throws HttpError INPUT_INVALID for a principal without an id: its owner could be anybody. */
-export function principalOf(x: Exchange, o: CheckedOptions): Principal | undefined {
-  const principal = o.principal?.(x) as Partial<Principal> | null | undefined
-  if (principal === undefined || principal === null) return undefined
-  if (typeof principal.id === 'string' && principal.id !== '') return principal as Principal
-  throw new HttpError('INPUT_INVALID', '"principal" must answer { id: string } or undefined')
 }

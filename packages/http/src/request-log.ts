@@ -2,7 +2,7 @@ import { silentLogger } from '@keelson/kernel'
 import type { Counters } from './counters.ts'
 import type { Exchange } from './exchange.ts'
 import type { CheckedOptions } from './options.ts'
-import { principalOf } from './read-call.ts'
+import { principalOf } from './owner.ts'
 import type { RequestState } from './request-state.ts'
 
 /** What the line at the end of a request says; undefined members are unknown. */
@@ -21,6 +21,8 @@ export interface RequestLine {
   readonly principal: string | undefined
   readonly scope: string | undefined
   readonly replayed: boolean
+  /** What the rule `cached` did: hit, fresh, miss, joined, stale or bypass. */
+  readonly cache: string | undefined
   /** The client left before the last byte. */
   readonly aborted: boolean
   readonly counters: Counters
@@ -46,7 +48,7 @@ export function createRequestLog(o: CheckedOptions): RequestLog | undefined {
     },
     ended(x, state, { status, bytes, aborted }, ms) {
       const { method, route, path } = x
-      const { context, known, isReplayed, counters } = state
+      const { context, known, isReplayed, cache, counters } = state
       const line: RequestLine = {
         method,
         route,
@@ -58,6 +60,7 @@ export function createRequestLog(o: CheckedOptions): RequestLog | undefined {
         principal: known === undefined ? principalIdOf(x, o) : known.principal?.id,
         scope: known?.tenant,
         replayed: isReplayed,
+        cache,
         aborted,
         counters,
       }

@@ -6,6 +6,7 @@ export interface RequestMetrics {
   readonly seconds: Histogram<'method' | 'route'>
   readonly inFlight: Gauge
   readonly idempotency: Counter<'route' | 'outcome'>
+  readonly cache: Counter<'route' | 'result'>
   readonly notStored: Counter<'why'>
   readonly badHeaders: Counter<'header'>
   families(): MetricFamily[]
@@ -29,7 +30,8 @@ export function createRequestMetrics(): RequestMetrics {
     }),
     inFlight: metrics.gauge('in_flight', 'Requests under way.'),
     idempotency: metrics.counter('idempotency', 'What came of keys.', ['route', 'outcome']),
-    notStored: metrics.counter('not_stored', 'Answers under a key that are not kept.', ['why']),
+    cache: metrics.counter('cache', 'What came of cached routes.', ['route', 'result']),
+    notStored: metrics.counter('not_stored', 'Answers that are not kept.', ['why']),
     badHeaders: metrics.counter('bad_headers', 'Request headers that mean nothing.', ['header']),
     families: () => metrics.families(),
   }

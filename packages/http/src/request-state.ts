@@ -11,10 +11,12 @@ export interface RequestState {
   readonly counters: Counters
   /** With tenant and principal, once a route has asked for them. */
   known: KeelsonContext | undefined
-  /** Its answer belongs to a key. */
+  /** Its answer is kept by a route. */
   isClaimed: boolean
   /** Its answer is that of an earlier request. */
   isReplayed: boolean
+  /** What the rule `cached` did. */
+  cache: string | undefined
   /** The call under its key, of the route that has read it last. */
   call: { readonly by: object; readonly read: Promise<Call | undefined> } | undefined
 }
@@ -39,6 +41,7 @@ export function createRequestStates(): RequestStates {
         known: undefined,
         isClaimed: false,
         isReplayed: false,
+        cache: undefined,
         call: undefined,
       }),
     of: (x) => (x as Known)[STATE],

@@ -1,17 +1,17 @@
 import type { Call, Outcome, TransactionalIdempotency } from '@keelson/idempotency'
 import { context, isScope, traced, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
 import { rawBodyUnavailable } from './body-tap.ts'
-import { capturedWrite, type CapturedWriteParts } from './captured-write.ts'
+import type { Caching } from './caching/index.ts'
+import type { CapturedWriteParts } from './captured-write.ts'
 import { deadlineOf, earlyRules } from './early-rules.ts'
 import { HttpError } from './error.ts'
 import type { Exchange } from './exchange.ts'
-import { guardedWrite } from './guarded-write.ts'
 import { operationName } from './operation-name.ts'
 import type { Work } from './operation.ts'
 import type { CheckedOptions } from './options.ts'
 import { checkPolicy, type RoutePolicy } from './policy.ts'
 import { isHttpProblem } from './problem.ts'
-import { principalOf, readCall, scopeOf } from './read-call.ts'
+import { principalOf, scopeOf } from './owner.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import type { RequestState, RequestStates } from './request-state.ts'
 import { unguardedWrite } from './unguarded-write.ts'
@@ -36,7 +36,8 @@ export interface RouteParts {
   readonly metrics: RequestMetrics
   /** What is answered to a refusal. */
   refuse(error: Error, x: Exchange): StoredResponse
-  report(x: Exchange, ...about: Parameters<CapturedWriteParts['report']>): void
+  /** Why an answer that should have been kept is not. */
+  report(x: Exchange, why: string, error?: unknown): void
   /** The route came to this request. */
   seen(x: Exchange): void
   isClosed(): boolean
@@ -45,18 +46,29 @@ export interface RouteParts {
 /** @throws HttpError OPTION_INVALID */
 export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   const { options: o, states, metrics, refuse, report, seen, isClosed } = parts
-  const { transactional, idempotent, ...before } = checkPolicy(policy, {
+  const rules = checkPolicy(policy, {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
+    cache: o.cache,
     transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
     scope: o.scope !== undefined,
+    principal: o.principal !== undefined,
   })
-  const refuseEarly = earlyRules(before, parts)
+  const { transactional, idempotent } = rules
+  const refuseEarly = earlyRules(rules, parts)
+  // Who does not need them does not load them.
+  const keyed = idempotent === undefined ? undefined : later(import('./keyed.ts'))
+  const isCaching = rules.cached !== undefined || rules.invalidates !== undefined || Boolean(rules.etag)
+  const cachingRules = isCaching
+    ? later(import('./caching/index.ts').then(({ caching }) => caching(rules, { ...parts, claim: claimOnce })))
+    : undefined
 
   /** The call under the request's key, read once; undefined without a key. */
   async function callOf(x: Exchange, state: RequestState): Promise<Call | undefined> {
     if (idempotent === undefined) return undefined
-    if (state.call?.by !== parts) state.call = { by: parts, read: readCall(x, idempotent, o) }
+    if (state.call?.by !== parts) {
+      state.call = { by: parts, read: keyed!.then(({ readCall }) => readCall(x, idempotent, o)) }
+    }
     return state.call.read
   }
 
@@ -80,12 +92,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   }
 
   /** A second claim of one request could only wait for the first. */
-  function claimOnce(x: Exchange, state: RequestState): void {
+  function claimOnce(x: Exchange): void {
+    const state = stateOf(x)
     if (!state.isClaimed) return void (state.isClaimed = true)
-    throw new HttpError(
-      'CAPTURE_TWICE',
-      `${x.method} ${x.route} has two policies with "idempotent": one of them must go`,
-    )
+    throw new HttpError('CAPTURE_TWICE', `${x.method} ${x.route} has two policies that keep its answer: one must go`)
   }
 
   async function early(x: Exchange): Promise<StoredResponse | undefined> {
@@ -99,9 +109,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     const state = stateOf(x)
     const refusal = await check(x, state)
     if (refusal !== undefined || transactional) return refusal
-    const call = await callOf(x, state)
-    if (call === undefined) return undefined
-    claimOnce(x, state)
+    const [call, caching] = [await callOf(x, state), await cachingRules]
+    if (call === undefined) return caching && context.run(contextOf(x), () => caching.late(x))
+    claimOnce(x)
+    const { capturedWrite } = await keyed!
     const parts: CapturedWriteParts = {
       idempotency: o.idempotency!,
       maxBytes: o.maxStoredBytes,
@@ -110,6 +121,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
       clock: o.clock,
       refuse: (error) => refuse(error, x),
       told: (outcome) => told(x, state, outcome),
+      settled: settledBy(x, caching),
       report: (...about) => report(x, ...about),
     }
     return context.run(contextOf(x), () => capturedWrite(x, call, parts))
@@ -132,10 +144,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   }
 
   function contextOf(x: Exchange): KeelsonContext {
-    const tenant = scopeOf(x, idempotent?.scope ?? o.scope)
+    const tenant = scopeOf(x, (idempotent ?? rules.cached)?.scope ?? o.scope)
     const principal = principalOf(x, o)
     const state = states.of(x)
-    const deadline = state === undefined ? undefined : deadlineOf(state, before.deadline)
+    const deadline = state === undefined ? undefined : deadlineOf(state, rules.deadline)
     const known = {
       ...state?.context,
       ...(deadline === undefined ? {} : { deadline }),
@@ -147,22 +159,23 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   }
 
   async function transact(x: Exchange, handler: Work): Promise<StoredResponse> {
-    const work: Work = async (tx, op) => {
-      const value = await handler(tx, op)
-      if (!x.headersSent) return value
-      throw new HttpError('INPUT_INVALID', 'a transactional handler must not send its answer')
-    }
     const state = stateOf(x)
     const refusal = await check(x, state)
     if (refusal !== undefined) return refusal
-    const call = await callOf(x, state)
+    const [call, caching] = [await callOf(x, state), await cachingRules]
+    const work: Work = async (tx, op) => {
+      const value = await handler(tx, op)
+      if (x.headersSent) throw new HttpError('INPUT_INVALID', 'a transactional handler must not send its answer')
+      return caching?.invalidation === undefined ? value : caching.invalidation.within(x, value)
+    }
     const known = contextOf(x)
     return context.run(known, async () => {
       if (call === undefined) {
         const op = operationName(x.method, x.path)
         return unguardedWrite(o.db!, { ...o, op, scope: known.tenant }, work)
       }
-      claimOnce(x, state)
+      claimOnce(x)
+      const { guardedWrite } = await keyed!
       const core = o.idempotency as TransactionalIdempotency
       const result = await guardedWrite(x, core, { ...call, retries: o.retries }, work, {
         correlationHeader: o.correlation.header,
@@ -179,6 +192,16 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     context: contextOf,
     ...(transactional ? { transact } : {}),
   }
+}
+
+/** Begun now, awaited by the first request that needs it. */
+function later<T>(module: Promise<T>): Promise<T> {
+  module.catch(() => {})
+  return module
+}
+
+function settledBy(x: Exchange, caching: Caching | undefined): CapturedWriteParts['settled'] {
+  return caching?.invalidation === undefined ? undefined : (captured) => caching.invalidation!.after(x, captured)
 }
 
 function idsOf({ correlationId, traceparent }: KeelsonContext): object {

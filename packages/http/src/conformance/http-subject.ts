@@ -1,3 +1,4 @@
+import type { CacheStore } from '@keelson/cache'
 import type { IdempotencyStore, TransactionalStore } from '@keelson/idempotency'
 import type { Tx } from '@keelson/kernel'
 import type { DatabaseLike } from '@keelson/kernel/postgres'
@@ -100,6 +101,8 @@ export interface HttpSubject {
   readonly unsupported?: Partial<Record<Kind, string>>
   /** Where keys are claimed; default: a memory store for each case. */
   readonly store?: IdempotencyStore
+  /** Where answers are cached; default: a memory store for each case. */
+  readonly cache?: CacheStore
   /** For the kind 'work'; named in `has` as 'database'. The suite makes tables of its own there, and drops them. */
   readonly database?: { readonly db: DatabaseLike; readonly store: TransactionalStore }
 }

@@ -1,8 +1,10 @@
 import type { Suite } from '@keelson/kernel/conformance'
+import { cachedCases } from './cases/cached.ts'
 import { contextCases } from './cases/context.ts'
 import { earlyCases } from './cases/early.ts'
 import { exchangeCases } from './cases/exchange.ts'
 import { idCases } from './cases/ids.ts'
+import { invalidatesCases } from './cases/invalidates.ts'
 import { keyCases } from './cases/keys.ts'
 import { leavingCases } from './cases/leaving.ts'
 import { mountCases } from './cases/mount.ts'
@@ -31,6 +33,8 @@ export const httpSuite: Suite<HttpSubject> = {
     ...keyCases,
     ...zooCases,
     ...leavingCases,
+    ...cachedCases,
+    ...invalidatesCases,
     ...transactionCases,
     ...mountCases,
     ...shutdownCases,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createCache, memoryStore as memoryCache, type Caches, type CacheStore } from '@keelson/cache'
 import {
   createIdempotency,
   memoryStore,
@@ -13,7 +14,7 @@ import { responseCodec, type Logger, type StoredResponse } from '@keelson/kernel
 import type { Case, Tools } from '@keelson/kernel/conformance'
 import type { Exchange } from '../exchange.ts'
 import { createHttp, type Http } from '../http.ts'
-import type { HttpOptions } from '../options.ts'
+import type { CachesLike, HttpOptions } from '../options.ts'
 import { open, type Answer, type Connection, type Given } from './client.ts'
 import type { HttpSubject, Kind, PlanRoute, Served } from './http-subject.ts'
 
@@ -42,6 +43,8 @@ interface WatchedStore {
   readonly ends: Settlement['kind'][]
   /** The answers that the store has given back. */
   readonly given: StoredResponse[]
+  /** Awaited before an invalidation reaches the cache. */
+  beforeInvalidate: () => unknown
 }
 
 /** A log line. */
@@ -57,6 +60,7 @@ export interface Site {
   readonly http: Http
   readonly served: Served
   readonly watched: WatchedStore
+  readonly caches: Caches
   readonly log: readonly Line[]
   open(given?: Given): Connection
   send(given?: Given): Promise<Answer>
@@ -73,6 +77,8 @@ export interface Site {
 interface SiteOptions {
   readonly http?: HttpOptions
   readonly core?: Partial<IdempotencyOptions>
+  /** Sites over one store are nodes of one application. */
+  readonly nodes?: CacheStore
 }
 
 /** What a case works with. */
@@ -139,7 +145,7 @@ async function* threePieces(): AsyncGenerator<string> {
 }
 
 function stageOf(subject: HttpSubject, tools: Tools, sites: Site[]): Stage {
-  const tenant = `t-${randomUUID()}`
+  const tenant = `t-${randomUUID().slice(0, 8)}`
   return {
     ...tools,
     subject,
@@ -180,6 +186,7 @@ async function serve(
     begins: 0,
     ends: [],
     given: [],
+    beforeInvalidate: () => {},
   } as WatchedStore
   const core: Idempotency = createIdempotency({
     store: watching(subject.store ?? memoryStore(), watched),
@@ -190,8 +197,12 @@ async function serve(
     ...o.core,
   })
   const log: Line[] = []
+  // As many nodes as a case likes, and no chance.
+  const caches = createCache({ name: tenant, store: o.nodes ?? subject.cache ?? memoryCache(), jitter: 0, early: 0 })
+  await caches.start()
   const http = createHttp({
     idempotency: core,
+    cache: watchingCache(caches, watched),
     scope: (x) => x.header('x-tenant') ?? tenant,
     principal: (x) => principalOf(subject, x),
     logger: recording(log),
@@ -210,6 +221,7 @@ async function serve(
     http,
     served,
     watched,
+    caches,
     log,
     open: (given) => open(served.url, given),
     send: (given) => open(served.url, given).whole(),
@@ -220,6 +232,7 @@ async function serve(
       await served.close()
       await http.close()
       await core.stop({ drain: 0 })
+      await caches.close()
     },
   }
 }
@@ -254,6 +267,21 @@ function watching(store: IdempotencyStore, watched: WatchedStore): IdempotencySt
       const settled = await store.settle(...args)
       watched.ends.push(as.kind)
       return settled
+    },
+  }
+}
+
+function watchingCache(caches: Caches, watched: WatchedStore): CachesLike {
+  return {
+    scope(name) {
+      const cache = caches.scope(name)
+      return {
+        ...cache,
+        async invalidate(...tags) {
+          await watched.beforeInvalidate()
+          return cache.invalidate(...tags)
+        },
+      }
     },
   }
 }

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { StoredResponse } from '@keelson/kernel'
+import type { StoredResponse, Tx } from '@keelson/kernel'
 import { bodyTap, type BodyTap } from '../body-tap.ts'
 import { HttpError } from '../error.ts'
 import type { CaptureOptions, Exchange } from '../exchange.ts'
 import type { FetchHandler } from '../fetch-handler.ts'
 import type { Http } from '../http.ts'
-import type { Work } from '../operation.ts'
+import type { Operation, Work } from '../operation.ts'
 import { readTarget } from '../request-target.ts'
 import type { Route } from '../route.ts'
 import { captureNodeAnswer } from './capture.ts'
@@ -44,9 +44,11 @@ export interface NodeExchange extends Exchange {
   payload(payload: unknown): Promise<unknown>
   /**
    * As {@link Route.transact}; what the handler answers by itself does not leave: it is refused with INPUT_INVALID, and
-   * its rows are taken back.
+   * its rows are taken back. While it runs, `tx` and `op` are there.
    */
   transact(route: Route, work: Work): Promise<StoredResponse>
+  readonly tx?: Tx | undefined
+  readonly op?: Operation | undefined
   /** The answer to come is not the handler's: it was never called, and its key is free again. */
   disown(): void
   /** Answers with the problem of what was thrown; an answer that has begun is broken off. Never rejects. */
@@ -90,6 +92,8 @@ class FramedExchange<Raw> implements NodeExchange {
   readonly raw: Raw
   readonly method: string
   readonly path: string
+  tx: Tx | undefined
+  op: Operation | undefined
   #searchParams: URLSearchParams | undefined
   #gone: AbortController | undefined
   #body: Promise<Uint8Array> | undefined
@@ -192,7 +196,11 @@ class FramedExchange<Raw> implements NodeExchange {
   async transact(route: Route, work: Work): Promise<StoredResponse> {
     const held = holdAnswer(this.#res, this.#reply)
     try {
-      return await route.transact!(this, (tx, op) => held.value(() => work(tx, op)))
+      return await route.transact!(this, (tx, op) => {
+        this.tx = tx
+        this.op = op
+        return held.value(() => work(tx, op))
+      })
     } finally {
       held.end()
     }

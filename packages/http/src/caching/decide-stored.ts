@@ -1,0 +1,57 @@
+import type { StoredResponse } from '@keelson/kernel'
+import { isCoded, isWhole } from '../decide-answer.ts'
+import type { Captured, Headers } from '../exchange.ts'
+import { headerValues } from '../header-values.ts'
+import type { CheckedCachedRule } from '../policy.ts'
+import { storedHeaders } from '../stored-headers.ts'
+import { withEtag } from './etag.ts'
+
+/** What becomes of an answer that came from its handler. */
+export type Stored =
+  | { readonly kind: 'store'; readonly response: StoredResponse }
+  /** It is no answer for others. */
+  | { readonly kind: 'pass'; readonly why: string }
+  /** Nobody knows what the answer would have been. */
+  | { readonly kind: 'failed'; readonly why: string }
+
+/**
+ * These two belong to what stands around the handler: headers for other origins and codings are never stored, and made
+ * for each answer anew.
+ */
+const AROUND = new Set(['origin', 'accept-encoding'])
+
+/** Only what is whole, public to all who share the entry, and decided by nothing but its key. */
+export function decideStored(
+  captured: Captured,
+  o: Pick<CheckedCachedRule, 'statuses' | 'vary' | 'etag'> & { readonly correlationHeader: string },
+): Stored {
+  if (captured.kind === 'abandoned') return { kind: 'failed', why: 'the answer was broken off' }
+  const { status, headers } = captured.kind === 'whole' ? captured.response : captured
+  if (status >= 500) return { kind: 'failed', why: `answered ${status}` }
+  if (captured.kind === 'part') return { kind: 'pass', why: captured.why }
+  const { body } = captured.response
+  if (!isWhole(captured.response, false)) return { kind: 'failed', why: 'the answer is not as long as it says' }
+  if (!o.statuses.includes(status)) return { kind: 'pass', why: 'status' }
+  const why = foreign(headers, o.vary)
+  if (why !== undefined) return { kind: 'pass', why }
+  return {
+    kind: 'store',
+    response: { status, headers: withEtag(storedHeaders(headers, o.correlationHeader), body, o.etag), body },
+  }
+}
+
+function foreign(headers: Headers, known: readonly string[]): string | undefined {
+  if (headerValues(headers, 'set-cookie').length > 0) return 'set-cookie'
+  if (elementsOf(headers, 'cache-control').some((one) => /^(no-store|private)\b/.test(one))) return 'private'
+  if (isCoded(headers)) return 'content-encoding'
+  const isKnown = (name: string): boolean => AROUND.has(name) || known.some((one) => one.toLowerCase() === name)
+  return elementsOf(headers, 'vary').every(isKnown) ? undefined : 'vary'
+}
+
+/** The elements of a list header, in lower case. */
+export function elementsOf(headers: Headers, name: string): string[] {
+  return headerValues(headers, name)
+    .flatMap((line) => line.split(','))
+    .map((one) => one.trim().toLowerCase())
+    .filter((one) => one !== '')
+}

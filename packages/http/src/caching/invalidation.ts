@@ -1,0 +1,53 @@
+import type { Cache } from '@keelson/cache'
+import { isScope, reply, type Reply } from '@keelson/kernel'
+import { scopeInvalid } from '../error.ts'
+import type { Captured, Exchange } from '../exchange.ts'
+import type { CheckedInvalidatesRule, ResponseHead } from '../policy.ts'
+import { scopeOf } from '../owner.ts'
+import { asReply } from '../replies.ts'
+import type { CachingParts } from './index.ts'
+
+/** What a write makes untrue; only when it has succeeded. */
+export interface Invalidation {
+  /** Settles when no node serves older data any more, or the cache owes it. Never rejects. */
+  after(x: Exchange, captured: Captured): Promise<void>
+  /** The same as an effect of the answer: it becomes true with the handler's rows. */
+  within(x: Exchange, value: unknown): Reply
+}
+
+export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts): Invalidation {
+  const { options: o, report } = parts
+
+  /** @throws HttpError SCOPE_INVALID, and what the rule's own functions throw */
+  function dropped(x: Exchange, head: ResponseHead): { cache: Cache; tags: readonly string[] } | undefined {
+    if (head.status < 200 || head.status >= 400) return undefined
+    const tags = typeof rule.tags === 'function' ? rule.tags(x, head) : rule.tags
+    if (tags.length === 0) return undefined
+    const scope = scopeOf(x, rule.scope ?? o.scope)
+    if (!isScope(scope)) throw scopeInvalid('a request that invalidates')
+    return { cache: o.cache!.scope(scope), tags }
+  }
+
+  return {
+    async after(x, captured) {
+      if (captured.kind === 'abandoned') return
+      try {
+        const found = dropped(x, captured.kind === 'whole' ? captured.response : captured)
+        await found?.cache.invalidate(...found.tags)
+      } catch (error) {
+        // What was written is written.
+        report(x, 'not-invalidated', error)
+      }
+    },
+
+    within(x, value) {
+      const answer = asReply(value)
+      const { response, effects } = answer
+      const found = dropped(x, response)
+      if (found === undefined) return answer
+      const { status, headers, body } = response
+      const drop = found.cache.drop(...found.tags)
+      return reply(status, body.length === 0 ? undefined : body, [...effects, drop], headers)
+    },
+  }
+}

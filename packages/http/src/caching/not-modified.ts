@@ -1,0 +1,18 @@
+import type { StoredResponse } from '@keelson/kernel'
+import type { Headers } from '../exchange.ts'
+import { headerValues } from '../header-values.ts'
+import { matches } from './if-none-match.ts'
+
+/** RFC 9110, section 15.4.5. */
+const KEPT = new Set(['etag', 'cache-control', 'content-location', 'expires', 'vary', 'cache-status'])
+
+/** In place of an answer with these headers, for a client that has it. */
+export function notModified(headers: Headers): StoredResponse {
+  return { status: 304, headers: headers.filter(([name]) => KEPT.has(name.toLowerCase())), body: new Uint8Array(0) }
+}
+
+/** The answer, or 304 in its place. */
+export function forClient(response: StoredResponse, ifNoneMatch: string | undefined): StoredResponse {
+  const [etag] = headerValues(response.headers, 'etag')
+  return matches(ifNoneMatch, etag) ? notModified(response.headers) : response
+}

@@ -1,0 +1,251 @@
+import type { Cache, LoadContext, Lookup } from '@keelson/cache'
+import { isScope, responseCodec, type StoredResponse } from '@keelson/kernel'
+import { afterLeaving } from '../after-leaving.ts'
+import { scopeInvalid } from '../error.ts'
+import type { Captured, Exchange, Headers } from '../exchange.ts'
+import { headerValues } from '../header-values.ts'
+import type { CheckedCachedRule } from '../policy.ts'
+import { principalOf, scopeOf } from '../owner.ts'
+import { decideStored, elementsOf } from './decide-stored.ts'
+import { entryKey } from './entry-key.ts'
+import type { CachingParts } from './index.ts'
+import { matches } from './if-none-match.ts'
+import { forClient, notModified } from './not-modified.ts'
+import { createRemembered } from './remembered.ts'
+import { takeIfNoneMatch } from './validate.ts'
+
+/** Of so many entries it is known without a load whether a client's copy is still true. */
+const MAX_REMEMBERED = 10_000
+/** A handler that has not ended its answer so long after its client has left will not do so for who joined it. */
+const LEFT_MS = 5_000
+
+type Found = Lookup<Uint8Array | undefined>
+type Result = Found['state'] | 'fresh'
+
+/** One entry, for one request. */
+interface Asked {
+  readonly cache: Cache
+  readonly key: readonly [string, string]
+  /** Of all scopes. */
+  readonly id: string
+  readonly ifNoneMatch: string | undefined
+  /** The client has asked for a new one. */
+  readonly isForced: boolean
+}
+
+/**
+ * The rule `cached`: answers out of the cache, or by the handler of the first request of each key, which is the cache's
+ * loader. The function that it makes resolves with undefined when this request's handler is to run.
+ */
+export function readThrough(
+  rule: CheckedCachedRule,
+  parts: CachingParts,
+): (x: Exchange) => Promise<StoredResponse | undefined> {
+  const { options: o, states, metrics, report, claim } = parts
+  const remembered = createRemembered(MAX_REMEMBERED)
+  const isPublic = rule.scope === 'public'
+  const age = rule.maxAge === undefined ? undefined : `max-age=${Math.floor(rule.maxAge / 1000)}`
+  const cacheControl = isPublic ? (age === undefined ? 'no-cache' : `public, ${age}`) : `private, ${age ?? 'no-cache'}`
+  const entry = {
+    ttl: rule.ttl,
+    ...(rule.grace === undefined ? {} : { grace: rule.grace }),
+    ...(Array.isArray(rule.tags) ? { tags: rule.tags } : {}),
+  }
+
+  return async (x) => {
+    if (x.method !== 'GET' && x.method !== 'HEAD') return undefined
+    const scope = scopeOf(x, rule.scope ?? o.scope)
+    if (!isScope(scope)) throw scopeInvalid('a request with a cached answer')
+    const by = rule.per === 'principal' ? principalOf(x, o)?.id : undefined
+    // Nobody in particular is not one person.
+    if (rule.per === 'principal' && by === undefined) return passBy(x, 'bypass')
+    const cache = o.cache!.scope(scope)
+    const key = entryKey(x, rule, by)
+    const ifNoneMatch = x.header('if-none-match')
+    const isForced = rule.honourNoCache && /\bno-cache\b/i.test(x.header('cache-control') ?? '')
+    const asked: Asked = { cache, key, id: `${scope}\0${key[1]}`, ifNoneMatch, isForced }
+    if (x.method === 'HEAD') return head(x, asked)
+    claim(x)
+    takeIfNoneMatch(x)
+    return get(x, asked)
+  }
+
+  /** Out of the entry of GET; a handler's answer to HEAD has no body to keep. */
+  async function head(x: Exchange, { cache, key, ifNoneMatch, isForced }: Asked): Promise<StoredResponse | undefined> {
+    const value = isForced ? undefined : await cache.get<Uint8Array>(key).catch(() => undefined)
+    const stored = value === undefined ? undefined : decode(value)
+    if (stored === undefined) return passBy(x, 'uri-miss')
+    tell(x, 'l2')
+    const answer = forClient(
+      { ...stored, headers: [...dressed(stored.headers), ['Cache-Status', 'keelson; hit']] },
+      ifNoneMatch,
+    )
+    if (answer.status === 304) return answer
+    return { ...answer, headers: [...answer.headers, ['Content-Length', String(answer.body.length)]] }
+  }
+
+  async function get(x: Exchange, asked: Asked): Promise<StoredResponse | undefined> {
+    const { cache, key, ifNoneMatch, isForced } = asked
+    if (isForced) await cache.delete(key).catch(() => {})
+    else if (ifNoneMatch !== undefined && (await isStillTrue(asked))) {
+      tell(x, 'fresh')
+      return notModified([...remembered.get(asked.id)!.headers, ['Cache-Status', 'keelson; hit']])
+    }
+    const entered = Promise.withResolvers<LoadContext<unknown>>()
+    const kept = Promise.withResolvers<Uint8Array | undefined>()
+    const load = (ctx: LoadContext<unknown>): Promise<Uint8Array | undefined> => {
+      entered.resolve(ctx)
+      return kept.promise
+    }
+    const outcome = cache.lookup<Uint8Array | undefined>(key, load, entry)
+    const first = await Promise.race([entered.promise, outcome.catch(() => undefined)])
+    if (first !== undefined && !('state' in first)) {
+      keepAnswer(x, asked, { ctx: first, kept, outcome })
+      return undefined
+    }
+    // Also for a load that begins later, to refresh the entry before its time: this handler does not run.
+    kept.resolve(undefined)
+    if (first === undefined) return passBy(x, 'bypass')
+    const answer = answerOf(asked, first, hitStatus(first))
+    // The answer that this request has waited for is not for others.
+    if (answer === undefined) return passBy(x, 'uri-miss')
+    tell(x, first.state)
+    return answer
+  }
+
+  async function isStillTrue({ cache, key, id, ifNoneMatch }: Asked): Promise<boolean> {
+    const known = remembered.get(id)
+    if (known === undefined || !matches(ifNoneMatch, headerValues(known.headers, 'etag')[0])) return false
+    return cache.fresh(key, known.version).catch(() => false)
+  }
+
+  /** The handler runs, and its answer is the load's value. */
+  function keepAnswer(
+    x: Exchange,
+    asked: Asked,
+    load: {
+      readonly ctx: LoadContext<unknown>
+      readonly kept: PromiseWithResolvers<Uint8Array | undefined>
+      readonly outcome: Promise<Found>
+    },
+  ): void {
+    const { ctx, kept, outcome } = load
+    const fwd = asked.isForced ? 'request' : ctx.previous === undefined ? 'uri-miss' : 'stale'
+    let status = `keelson; fwd=${fwd}`
+    let stored: Headers | undefined
+    let hasLeft = false
+    x.onHead((_, lines) => {
+      for (const [name, value] of stored === undefined ? [] : ownLines(lines, stored)) x.setHeader(name, value)
+      x.setHeader('Cache-Status', status)
+    })
+    const leaving = afterLeaving(x, o.clock, LEFT_MS, () => {
+      hasLeft = true
+      report(x, 'left')
+      kept.reject(new Error('the client left, and the handler did not end its answer'))
+    })
+
+    x.capture({ maxBytes: rule.maxBytes, hold: 'all' }, async (captured) => {
+      leaving.cancel()
+      const decision = decideStored(captured, { ...rule, correlationHeader: o.correlation.header })
+      if (decision.kind === 'store') {
+        stored = decision.response.headers
+        return store(captured, decision.response)
+      }
+      if (decision.why !== 'status') report(x, decision.why)
+      if (decision.kind === 'pass') {
+        kept.resolve(undefined)
+        return tell(x, 'loaded')
+      }
+      kept.reject(new Error(decision.why))
+      const found = await outcome.catch(() => undefined)
+      tell(x, found?.state ?? 'loaded')
+      return found?.state === 'stale' ? answerOf(asked, found, 'keelson; fwd=stale') : undefined
+    })
+
+    async function store(captured: Captured, response: StoredResponse): Promise<StoredResponse | undefined> {
+      try {
+        if (typeof rule.tags === 'function') ctx.tag(...rule.tags(x, response))
+        kept.resolve(responseCodec.encode(response))
+        const { state, version, stamp } = await outcome
+        if (state === 'bypass') status = 'keelson; fwd=bypass'
+        else if (stamp !== '') status += '; stored'
+        tell(x, state)
+        if (stamp !== '') remembered.keep(asked.id, { version, headers: dressed(response.headers) })
+      } catch (error) {
+        kept.reject(error)
+        if (!hasLeft) report(x, 'failed', error)
+      }
+      const headers: Headers = [...dressed(response.headers), ['Cache-Status', status]]
+      const answer = forClient({ ...response, headers }, asked.ifNoneMatch)
+      return answer.status === 304 ? answer : undefined
+    }
+  }
+
+  /** What the cache has, as it is given again; undefined for nothing. */
+  function answerOf({ id, ifNoneMatch }: Asked, found: Found, status: string): StoredResponse | undefined {
+    const stored = found.value === undefined ? undefined : decode(found.value)
+    if (stored === undefined) return undefined
+    const headers = dressed(stored.headers)
+    if (found.stamp !== '' && found.state !== 'stale') remembered.keep(id, { version: found.version, headers })
+    const ageS = String(Math.floor(found.age / 1000))
+    return forClient({ ...stored, headers: [...headers, ['Age', ageS], ['Cache-Status', status]] }, ifNoneMatch)
+  }
+
+  /** The stored headers with those of the rule. */
+  function dressed(headers: Headers): Headers {
+    const own = ownLines(headers, [])
+    const names = new Set(own.map(([name]) => name.toLowerCase()))
+    return [...headers.filter(([name]) => !names.has(name.toLowerCase())), ...own]
+  }
+
+  /** What the rule adds to an answer that has these lines, of which `more` are missing yet. */
+  function ownLines(lines: Headers, more: Headers): Headers {
+    const vary = headerValues(lines, 'vary')
+    const known = elementsOf(lines, 'vary')
+    const missing = rule.vary.filter((name) => !known.includes(name.toLowerCase()))
+    return [
+      ...more.filter(([name]) => name === 'ETag' && headerValues(lines, 'etag').length === 0),
+      ...(missing.length === 0 ? [] : [['Vary', [...vary, ...missing].join(', ')] as const]),
+      ...(headerValues(lines, 'cache-control').length === 0 ? [['Cache-Control', cacheControl] as const] : []),
+    ]
+  }
+
+  /** The handler answers, and nothing is kept. */
+  function passBy(x: Exchange, fwd: 'bypass' | 'uri-miss'): undefined {
+    x.onHead(() => x.setHeader('Cache-Status', `keelson; fwd=${fwd}`))
+    return tell(x, fwd === 'bypass' ? 'bypass' : 'loaded')
+  }
+
+  function tell(x: Exchange, result: Result): undefined {
+    const label = RESULT[result]
+    metrics.cache.inc({ route: x.route, result: label })
+    const state = states.of(x)
+    if (state !== undefined) state.cache = label
+  }
+}
+
+const RESULT = {
+  l1: 'hit',
+  l2: 'hit',
+  fresh: 'fresh',
+  stale: 'stale',
+  joined: 'joined',
+  loaded: 'miss',
+  bypass: 'bypass',
+} as const satisfies Record<Result, string>
+
+/** RFC 9211, of an answer that another request's handler has made. */
+function hitStatus({ state, ttl }: Found): string {
+  if (state === 'joined') return 'keelson; fwd=uri-miss; collapsed'
+  if (state === 'bypass') return 'keelson; fwd=bypass; collapsed'
+  return `keelson; hit; ttl=${Math.floor(ttl / 1000)}`
+}
+
+/** Undefined for what another version has stored. */
+function decode(bytes: Uint8Array): StoredResponse | undefined {
+  try {
+    return responseCodec.decode(bytes)
+  } catch {
+    return undefined
+  }
+}

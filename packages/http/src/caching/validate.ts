@@ -1,0 +1,31 @@
+import { isWhole } from '../decide-answer.ts'
+import type { Exchange } from '../exchange.ts'
+import { headerValues } from '../header-values.ts'
+import { withEtag } from './etag.ts'
+import { forClient } from './not-modified.ts'
+
+/** The header, hidden from the framework: a 304 of its own would be taken for the answer. */
+export function takeIfNoneMatch(x: Exchange): string | undefined {
+  const value = x.header('if-none-match')
+  x.hideHeader('If-None-Match')
+  x.hideHeader('If-Modified-Since')
+  return value
+}
+
+/** The rule `etag` alone: the handler runs, and its answer gets a validator, or is a 304. */
+export function validate(x: Exchange, kind: 'weak' | 'strong', maxBytes: number): void {
+  const ifNoneMatch = takeIfNoneMatch(x)
+  let etag: string | undefined
+  x.onHead(() => {
+    if (etag !== undefined) x.setHeader('ETag', etag)
+  })
+  x.capture({ maxBytes, hold: 'all' }, async (captured) => {
+    if (captured.kind !== 'whole' || captured.response.status !== 200) return undefined
+    const { response } = captured
+    if (!isWhole(response, false)) return undefined
+    const headers = withEtag(response.headers, response.body, kind)
+    const answer = forClient({ ...response, headers }, ifNoneMatch)
+    ;[etag] = headerValues(headers, 'etag')
+    return answer.status === 304 ? answer : undefined
+  })
+}
