@@ -22,7 +22,7 @@ beforeAll(() => {
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   mkdirSync(join(folder, 'node_modules/@keelson'), { recursive: true })
   mkdirSync(join(folder, 'node_modules/@types'))
-  for (const name of ['kernel', 'idempotency', 'http']) link(join('packages', name), join('@keelson', name))
+  for (const name of ['kernel', 'idempotency', 'cache', 'http']) link(join('packages', name), join('@keelson', name))
   link('node_modules/@types/node', '@types/node')
   link('node_modules/vitest', 'vitest')
 })

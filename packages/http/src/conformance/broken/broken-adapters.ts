@@ -5,11 +5,12 @@ import type { Subject } from '@keelson/kernel/conformance'
 import { memoryStore } from '@keelson/idempotency'
 import type { Captured, Exchange } from '../../exchange.ts'
 import type { FetchHandler } from '../../fetch-handler.ts'
+import type { CachedRule } from '../../policy.ts'
 import { asReply } from '../../replies.ts'
 import type { HttpSubject } from '../http-subject.ts'
 import { naiveCapture, type Naive } from './naive-capture.ts'
 import { nodeAnswer, noteAnswers } from './node-answer.ts'
-import { wrongExchange, wrongHttp, wrongPlan, wrongRoute, wrongRule, type Fault } from './wrapped.ts'
+import { wrongExchange, wrongHttp, wrongPlan, wrongPolicy, wrongRoute, wrongRule, type Fault } from './wrapped.ts'
 
 type Save = Parameters<Exchange['capture']>[1]
 
@@ -67,6 +68,20 @@ const wrongApi = (wrong: (api: FetchHandler) => FetchHandler): Fault =>
 const wrongAnswer = (wrong: (response: Response) => Response | Promise<Response>): Fault =>
   wrongApi((api) => async (request, info) => wrong(await api(request, info)))
 
+/** Another rule for cached routes. */
+const wrongCached = (wrong: Partial<CachedRule>): Fault =>
+  wrongPolicy(({ cached }) => (cached === undefined ? {} : { cached: { ...cached, ...wrong } as CachedRule }))
+
+/** Another answer is sent out of the cache. */
+const wrongHit = (wrong: (response: StoredResponse) => Partial<StoredResponse>): Fault =>
+  wrongRoute((route) => ({
+    async late(x) {
+      const response = await route.late(x)
+      const isHit = response?.headers.some(([name]) => name === 'Cache-Status') === true
+      return isHit ? { ...response, ...wrong(response) } : response
+    },
+  }))
+
 /** What is wrong, by its name. */
 const faults: Readonly<Record<string, Fault>> = {
   // Capture.
@@ -123,6 +138,37 @@ const faults: Readonly<Record<string, Fault>> = {
     headers: [...headers, ['X-Correlation-ID', 'leader-0001']],
   })),
   'a replay is 200': wrongReplay(() => ({ status: 200 })),
+
+  // Reads.
+  'cached answer without the principal': wrongCached({ per: 'scope' }),
+  'cached answer unscoped': wrongCached({ scope: 'public' }),
+  'cached answer without its query': wrongCached({ query: ['none'] }),
+  'cached answer varies by nothing': wrongCached({ vary: ['X-None'] }),
+  'hits are not told what they are': wrongHit(({ headers }) => ({
+    headers: headers.filter(([name]) => name !== 'Cache-Status'),
+  })),
+  'a 304 is sent as 200': wrongHit(() => ({ status: 200 })),
+  'what must be held all leaves': wrongExchange((x) => ({
+    capture: (o, save) => x.capture({ ...o, hold: 'last' }, save),
+  })),
+  'HEAD is shown as GET': wrongExchange((x) => ({ method: x.method === 'HEAD' ? 'GET' : x.method })),
+  'the loader is bound to the first client': wrongExchange((x) => ({
+    capture(o, save) {
+      x.capture(o, (captured) => save(x.signal.aborted ? { kind: 'abandoned' } : captured))
+    },
+  })),
+  'nothing is cached': wrongPolicy(({ cached }) => (cached === undefined ? {} : { cached: undefined as never })),
+  'nothing is invalidated': wrongPolicy(({ invalidates }) =>
+    invalidates === undefined ? {} : { invalidates: undefined as never },
+  ),
+  'every answer to a write is a success': wrongSave(
+    (save) => (captured) => save(captured.kind === 'whole' ? whole({ ...captured.response, status: 200 }) : captured),
+  ),
+  'invalidate not awaited': wrongSave((save, x) => (captured) => {
+    if (x.method === 'GET') return save(captured)
+    void save(captured)
+    return Promise.resolve(undefined)
+  }),
 
   // Keys.
   'key unscoped': wrongRule(({ idempotent }) => ({ ...idempotent, scope: 'public' })),

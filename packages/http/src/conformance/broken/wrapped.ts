@@ -22,6 +22,11 @@ export function wrongRoute(wrong: (route: Route) => Partial<Route>): Fault {
   }))
 }
 
+/** Another policy. */
+export function wrongPolicy(wrong: (policy: RoutePolicy) => Partial<RoutePolicy>): Fault {
+  return wrongHttp((http) => ({ compile: (policy) => http.compile({ ...policy, ...wrong(policy) }) }))
+}
+
 /** Another rule for idempotent routes. */
 export function wrongRule(wrong: (policy: RoutePolicy) => RoutePolicy['idempotent']): Fault {
   return wrongHttp((http) => ({
