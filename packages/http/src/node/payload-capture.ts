@@ -74,6 +74,8 @@ class KeptPayload implements PayloadCapture {
   readonly #save: Save
   /** The answer that is handed on as a payload. */
   #current: AnswerTap | undefined
+  /** What the framework pipes of it. */
+  #out: Readable | undefined
   #isHijacked = false
   #isClosed = false
   #isBroken = false
@@ -178,6 +180,7 @@ class KeptPayload implements PayloadCapture {
         if (this.#isHijacked !== wasHijacked) return
         if (!this.#isHijacked) this.#hijack.call(this.#reply)
         setOnly(res, this.#before)
+        this.#out?.unpipe()
         send(res, response, (body) => res.end(body)).catch(fail)
       },
     })
@@ -213,6 +216,7 @@ class KeptPayload implements PayloadCapture {
         done(error)
       },
     })
+    this.#out = out
     // The framework may listen later than the source fails.
     out.on('error', () => {})
     source.pause().on('data', (chunk: unknown) => {

@@ -101,11 +101,13 @@ export const zooCases: readonly Case<HttpSubject>[] = [
   httpCase('an answer behind a policy makes Node warn of nothing', async ({ supports, serve, key, equal }) => {
     const kinds = (['json', 'stream', 'slow-stream', 'web-stream', 'file'] as const).filter((kind) => supports(kind))
     const routes = kinds.map((kind) => route(kind, { policy: keyed }))
-    const site = await serve(routes)
+    const reads = kinds.map((kind) => route(kind, { method: 'GET', path: `/has/${kind}`, policy: { etag: 'weak' } }))
+    const site = await serve([...routes, ...reads])
     const warnings: string[] = []
     const note = (warning: Error): void => void warnings.push(warning.name)
     process.on('warning', note)
     for (const one of routes) await site.call(one, key())
+    for (const one of reads) await site.call(one, undefined, { headers: [['If-None-Match', '*']] })
     await sleep(0)
     process.off('warning', note)
     equal(
