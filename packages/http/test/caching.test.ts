@@ -108,7 +108,7 @@ describe('a cached route', () => {
     const cache = createCache({ name: 'app', jitter: 0, early: 0 })
     opened.push(cache)
     const http = createHttp({ cache, scope: () => 'm1', ...o })
-    return { http, route: http.compile({ cached: { ...right, ...rule } as CachedRule }), cache }
+    return { http, route: http.compile({ cached: { ...right, ...rule } }), cache }
   }
 
   /** A request whose handler answers so, if it comes to it; what is sent in the end, and what its head gets. */

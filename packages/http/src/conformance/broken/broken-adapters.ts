@@ -70,7 +70,7 @@ const wrongAnswer = (wrong: (response: Response) => Response | Promise<Response>
 
 /** Another rule for cached routes. */
 const wrongCached = (wrong: Partial<CachedRule>): Fault =>
-  wrongPolicy(({ cached }) => (cached === undefined ? {} : { cached: { ...cached, ...wrong } as CachedRule }))
+  wrongPolicy(({ cached }) => (cached === undefined ? {} : { cached: { ...cached, ...wrong } }))
 
 /** Another answer is sent out of the cache. */
 const wrongHit = (wrong: (response: StoredResponse) => Partial<StoredResponse>): Fault =>
