@@ -20,6 +20,10 @@ const RETRIES = 10
 /** Wall and monotonic clock part by more only when the machine stood still, or was set: both cost the memory. */
 const SUSPENDED_MS = 100
 
+function notMember(): never {
+  throw new Error('lost or stopped while it was renewed')
+}
+
 export function createMembership(o: {
   readonly tier: CacheTier
   readonly shared: GuardedTier
@@ -35,10 +39,12 @@ export function createMembership(o: {
   const { tier, shared, gate, node, leaseMs, on, forget, clock, logger } = o
   const lease = { endsMs: -Infinity }
   let epoch: string | undefined
-  let apartMs = clock.now() - clock.monotonic()
+  /** Wall over monotonic clock at the last renewal. */
+  let apartMs = 0
   let member: Member | undefined
   let started = false
   let timer: { cancel(): void } | undefined
+  /** One run after another. */
   let turn: Promise<void> = Promise.resolve()
   /** Counts joins: what an older connection says is of no interest. */
   let joins = 0
@@ -54,6 +60,7 @@ export function createMembership(o: {
 
   async function join(): Promise<Member> {
     const own = ++joins
+    let isLost = false
     const current = (): boolean => own === joins && started
     const joined = tier.join!(node, {
       leaseMs,
@@ -66,6 +73,7 @@ export function createMembership(o: {
         filled: (scope, key) => on.filled(scope, key),
         ack: (stamp, from) => on.ack(stamp, from),
         lost() {
+          isLost = true
           if (!current()) return
           lose('subscription')
           void leave()
@@ -73,7 +81,9 @@ export function createMembership(o: {
         },
       },
     })
-    return within(joined, (late) => late.leave())
+    member = await within(joined, (late) => late.leave())
+    if (isLost) await leave()
+    return member ?? notMember()
   }
 
   /** Waits at most a lease: what comes later is of no use. */
@@ -99,24 +109,28 @@ export function createMembership(o: {
     if (!shared.up) throw new Error('the store is away')
     if (clock.monotonic() >= lease.endsMs) lose('lapsed')
     if (!gate.open) await gate.pass()
-    member ??= await join()
+    const isFirst = lease.endsMs === -Infinity
+    const own = member ?? (await join())
     const sentMs = clock.monotonic()
-    const answer = await within(member.renew())
+    if (isFirst) apartMs = clock.now() - sentMs
+    const answer = await within(own.renew())
     const gotMs = clock.monotonic()
-    const wasSuspended = Math.abs(clock.now() - gotMs - apartMs) > SUSPENDED_MS
-    apartMs = clock.now() - gotMs
-    // Between two leases nobody had to tell us of anything: what was put or read meanwhile is not to be trusted.
-    if (gotMs >= lease.endsMs) {
-      lose('lapsed')
-      forget()
+    const movedMs = clock.now() - gotMs - apartMs
+    apartMs += movedMs
+    if (gotMs >= lease.endsMs) lose('lapsed')
+    // It cannot say since when: what it was given may be over.
+    if (Math.abs(movedMs) > SUSPENDED_MS) {
+      lose('suspended')
+      notMember()
     }
-    if (wasSuspended) forget()
     if (answer.epoch !== epoch) {
       if (epoch !== undefined) logger.warn({}, 'cache.epoch.new')
       forget()
       epoch = answer.epoch
     }
-    if (!gate.open || !started) throw new Error('lost or stopped while it was renewed')
+    if (member !== own || !gate.open || !started) notMember()
+    // Between two leases nobody had to tell us of anything.
+    if (lease.endsMs === -Infinity) forget()
     lease.endsMs = sentMs + leaseMs
   }
 
@@ -124,7 +138,7 @@ export function createMembership(o: {
     timer?.cancel()
     if (!started) return
     timer = clock.timer(() => {
-      turn = run()
+      turn = turn.then(run)
     }, inMs)
   }
 
@@ -154,7 +168,7 @@ export function createMembership(o: {
     async start() {
       if (started) return
       started = true
-      await (turn = run())
+      await (turn = turn.then(run))
     },
     async stop() {
       if (!started) return
