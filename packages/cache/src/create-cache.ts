@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { checkOptions, createStoreGuard, isScope, opt, traced, type Duration, type StoreGuard } from '@keelson/kernel'
+import {
+  checkOptions,
+  context,
+  createStoreGuard,
+  isScope,
+  opt,
+  traced,
+  type Duration,
+  type StoreGuard,
+} from '@keelson/kernel'
 import type { Caches, CacheStatus } from './caches.ts'
 import { createEntries } from './entries.ts'
 import { CacheError, optionFailure } from './error.ts'
@@ -23,6 +32,7 @@ import { createScopeStates } from './scope-states.ts'
 import type { Bumped, CacheStore, DropLog } from './store.ts'
 import { createValues } from './value-codec.ts'
 
+const SETTLE = { operation: opt.string() }
 const STOP = { drain: opt.duration('5s') }
 const RUN_ONCE = { budget: opt.duration('10s') }
 /** So many reads over a shared store without `start()` are worth a word. */
@@ -53,6 +63,7 @@ export function createCache(given: CacheOptions): Caches {
   let running = false
   let closed = false
   let unstartedReads = 0
+  let turn: Promise<void> = Promise.resolve()
 
   const metrics = createCacheMetrics(name, {
     owed: () => invalidations.owed,
@@ -95,9 +106,11 @@ export function createCache(given: CacheOptions): Caches {
     logger,
   })
   const gate = createGate({
+    reachable: () => shared.up,
     owes: () => invalidations.owed > 0,
     pay: () => invalidations.pay(),
-    settle: () => settle({}),
+    // For many callers, with the deadline of none.
+    settle: () => context.resume({}, () => settle({})),
   })
   const membership = createMembership({
     tier,
@@ -142,7 +155,15 @@ export function createCache(given: CacheOptions): Caches {
     clock,
     logger,
   })
-  const runLoad = createRunLoad({ name, metrics, running: loads, maxTtl: o.maxTtl, clock, logger })
+  const runLoad = createRunLoad({
+    name,
+    metrics,
+    running: loads,
+    maxTtl: o.maxTtl,
+    handOut: entries.handOut,
+    clock,
+    logger,
+  })
   const lookups = createLookups({
     shared,
     reads,
@@ -160,7 +181,7 @@ export function createCache(given: CacheOptions): Caches {
     clock,
     logger,
   })
-  const paid = createPaidRows(relayed, clock, logger)
+  const paid = createPaidRows(async (ids) => logGuard?.call(() => relayed!.done(ids)), clock, logger)
   const relay =
     relayed === undefined
       ? undefined
@@ -202,8 +223,12 @@ export function createCache(given: CacheOptions): Caches {
     )
   }
 
+  function logAway(cause: Error): never {
+    throw new CacheError('STORE_UNAVAILABLE', `the log of cache drops is away: ${cause.message}`, { cause })
+  }
+
   /** One step after another, so that a long log is not held in memory. */
-  async function settle({ operation }: { readonly operation?: string }): Promise<{ applied: number }> {
+  async function settle({ operation }: { readonly operation?: string | undefined }): Promise<{ applied: number }> {
     if (relayed === undefined || logGuard === undefined) return { applied: 0 }
     const of = { limit: SETTLE_ROWS, ...(operation === undefined ? {} : { operation }) }
     return traced(
@@ -212,17 +237,13 @@ export function createCache(given: CacheOptions): Caches {
       async () => {
         let applied = 0
         for (;;) {
-          const rows = await logGuard
-            .call(() => relayed.pending(name, of))
-            .catch((cause: Error) => {
-              throw new CacheError('STORE_UNAVAILABLE', `the log of cache drops is away: ${cause.message}`, { cause })
-            })
+          const rows = await logGuard.call(() => relayed.pending(name, of)).catch(logAway)
           if (rows.length === 0) return { applied }
           await invalidations.send(bumpsOf(rows))
           applied += rows.length
           paid.add(rows.map(({ id }) => id))
           if (rows.length < SETTLE_ROWS) return { applied }
-          await paid.flush()
+          if (!(await paid.flush())) logAway(new Error('it deletes nothing'))
         }
       },
     )
@@ -245,6 +266,11 @@ export function createCache(given: CacheOptions): Caches {
     while (!isSo() && clock.monotonic() < untilMs) await clock.sleep(LOOK_MS)
   }
 
+  async function atMost(limitMs: number, work: Promise<unknown>): Promise<void> {
+    const over = new AbortController()
+    await Promise.race([work, clock.sleep(limitMs, over.signal)]).finally(() => over.abort())
+  }
+
   const parts: CacheParts = {
     options: o,
     lookups,
@@ -252,7 +278,8 @@ export function createCache(given: CacheOptions): Caches {
     metrics,
     lease,
     exclusive,
-    log,
+    // What ends with this process leaves nothing to be paid by others.
+    log: inProcess ? undefined : log,
     inProcess,
     checkOpen,
     counted() {
@@ -282,7 +309,7 @@ export function createCache(given: CacheOptions): Caches {
     const isUp = guard.state === 'closed'
     const nowMs = clock.monotonic()
     const owed = { tags: invalidations.owed, oldestMs: invalidations.oldestOwedMs }
-    const backlog = await relayed?.backlog(name).catch(() => undefined)
+    const backlog = await logGuard?.call(() => relayed!.backlog(name)).catch(() => undefined)
     return {
       name: 'cache',
       state: isUp && owed.tags === 0 ? 'ok' : 'degraded',
@@ -305,18 +332,32 @@ export function createCache(given: CacheOptions): Caches {
     }
   }
 
+  /** Starts and stops, one after another. */
+  async function inTurn(work: () => Promise<void>): Promise<void> {
+    return (turn = turn.catch(() => {}).then(work))
+  }
+
   async function stop(given?: { readonly drain?: Duration }): Promise<void> {
     const { drain } = checkOptions('stop', given, STOP, optionFailure)
+    return inTurn(() => end(drain))
+  }
+
+  async function end(drain: number): Promise<void> {
     running = false
-    await relay?.stop()
+    // A log that hangs is no reason to hang.
+    if (relay !== undefined) await atMost(drain + o.storeTimeout, relay.stop())
     await within(drain, () => loads.size === 0)
     if (invalidations.owed > 0) await invalidations.pay().catch(() => {})
     await paid.flush()
     await membership.stop()
   }
 
+  let closing: Promise<void> | undefined
+  async function closeOnce(): Promise<void> {
+    return (closing ??= close())
+  }
+
   async function close(): Promise<void> {
-    if (closed) return
     closed = true
     await stop({ drain: 0 })
     ;(lease as { endsMs: number }).endsMs = -Infinity
@@ -350,16 +391,19 @@ export function createCache(given: CacheOptions): Caches {
         if (isOurs) await settle({ operation: ctx.operationId })
       },
     },
-    async settle(given = {}) {
+    async settle(given) {
       checkOpen()
-      return settle(given)
+      return settle(checkOptions('settle', given, SETTLE, optionFailure))
     },
     async start() {
       checkOpen()
-      if (running) return
-      running = true
-      relay?.start()
-      if (isMember) await membership.start()
+      return inTurn(async () => {
+        checkOpen()
+        if (running) return
+        running = true
+        relay?.start()
+        if (isMember) await membership.start()
+      })
     },
     stop,
     async runOnce(given) {
@@ -372,8 +416,8 @@ export function createCache(given: CacheOptions): Caches {
     },
     inspect,
     metrics: metrics.families,
-    close,
-    [Symbol.asyncDispose]: close,
+    close: closeOnce,
+    [Symbol.asyncDispose]: closeOnce,
   }
 }
 

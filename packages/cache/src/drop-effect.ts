@@ -54,10 +54,8 @@ export function dropEffect(plan: DropPlan): DropEffect {
     log,
     of(ctx) {
       const made = tags.map((tag) => ({ id: randomUUID(), name, scope, tag, operation: ctx.operationId }))
-      idsOf.set(
-        ctx,
-        made.map(({ id }) => id),
-      )
+      // It may be there twice.
+      idsOf.set(ctx, [...(idsOf.get(ctx) ?? []), ...made.map(({ id }) => id)])
       return made
     },
   }

@@ -28,6 +28,8 @@ export interface Entries {
   keep(state: ScopeState, key: Key, at: number, value: unknown, from: Stored | KeptOf): void
   fromL1(entry: L1Entry, nowMs: number): Lookup<unknown>
   fromStore(stored: Stored, value: unknown, state: Lookup<unknown>['state']): Lookup<unknown>
+  /** What callers share of a value that no store has: nobody can change it, if it is one that a store could have. */
+  own(value: unknown): unknown
   handOut(value: unknown): unknown
 }
 
@@ -136,6 +138,15 @@ export function createEntries(o: {
       ttl: Math.max(0, stored.ttlMs),
       state,
     }),
+
+    own(value) {
+      if (typeof value !== 'object' || value === null || share === 'unsafe') return value
+      try {
+        return kept(values.copy(value), share)
+      } catch {
+        return value
+      }
+    },
 
     handOut: (value) => handedOut(value, share),
   }

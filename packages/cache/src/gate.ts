@@ -1,3 +1,5 @@
+import { CacheError } from './error.ts'
+
 /**
  * What stands between this node and the shared tier: after an outage it must not read before all that was dropped
  * meanwhile is applied, by itself or out of the log.
@@ -12,6 +14,8 @@ export interface Gate {
 }
 
 export function createGate(o: {
+  /** Whether there is any hope: without, nothing is tried. */
+  readonly reachable: () => boolean
   readonly owes: () => boolean
   pay(): Promise<void>
   settle(): Promise<unknown>
@@ -36,6 +40,7 @@ export function createGate(o: {
     },
     async pass() {
       while (!gate.open) {
+        if (!o.reachable()) throw new CacheError('STORE_UNAVAILABLE', 'what is owed cannot be paid now')
         passing ??= run().finally(() => (passing = undefined))
         await passing
       }

@@ -11,16 +11,14 @@ export interface GuardedTier {
 }
 
 export function createGuardedTier(tier: CacheTier, guard: StoreGuard, metrics: CacheMetrics): GuardedTier {
-  // One call serves many callers: it has the deadline of none of them.
-  const detached = context.bind(<T>(fn: () => Promise<T>) => fn())
-
   return {
     get up() {
       return guard.state === 'closed'
     },
     async call(fn) {
       try {
-        return await detached(() => guard.call(() => fn(tier)))
+        // One call serves many callers: it has the deadline of none of them.
+        return await context.resume({}, () => guard.call(() => fn(tier)))
       } catch (cause) {
         const reason = reasonOf(cause)
         metrics.storeErrors.inc({ ...metrics.labels, reason })

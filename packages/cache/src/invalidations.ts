@@ -13,9 +13,9 @@ export interface Invalidations {
   acknowledged(bump: Bump): Promise<void>
   /** A peer has applied all up to this stamp. */
   heard(stamp: string, node: string): void
-  /** Tags that the store has not taken. */
   /** Peers that have acked something of late. */
   readonly peers: number
+  /** Tags that the store has not taken. */
   readonly owed: number
   readonly oldestOwedMs: number
   /** Pays what is owed. Rejects as `send`. */
@@ -80,19 +80,20 @@ export function createInvalidations(o: {
     try {
       bump = await sent
     } catch (error) {
-      owe(all)
+      owe(debt, list)
       throw error
     } finally {
       paying.delete(sent)
+      // What was read meanwhile may be older.
+      apply(all)
     }
-    // What was read meanwhile may be older.
-    apply(all)
     await acknowledged(bump)
     return bump.stamp
   }
 
-  function owe(list: readonly Bumped[]): void {
-    if (owed.size === 0) owedSinceMs = clock.monotonic()
+  function owe(debt: ReadonlyMap<string, Bumped>, list: readonly Bumped[]): void {
+    if (debt.size === 0 && owed.size === 0) owedSinceMs = clock.monotonic()
+    owed = new Map([...debt, ...owed])
     for (const each of list) {
       for (const tag of each.epoch === true ? [''] : each.tags) {
         const { tags: _, ...rest } = each
@@ -100,7 +101,7 @@ export function createInvalidations(o: {
       }
     }
     if (owed.size > MAX_OWED) owed = new Map([['', { tags: [], epoch: true }]])
-    logger.warn({ tags: owed.size }, 'cache.drop.owed')
+    if (list.length > 0) logger.warn({ tags: owed.size }, 'cache.drop.owed')
   }
 
   async function acknowledged({ stamp, peers, unknownMs }: Bump): Promise<void> {

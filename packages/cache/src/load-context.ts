@@ -1,5 +1,5 @@
-import { ms, type Duration } from '@keelson/kernel'
-import { CacheError } from './error.ts'
+import { checkOptions, opt, type Duration } from '@keelson/kernel'
+import { CacheError, optionFailure } from './error.ts'
 import { checkTags } from './tag.ts'
 
 /** What a loader may know and say. */
@@ -39,10 +39,8 @@ export function loadNotes(
       notes.tags.push(...checkTags(tags, { implicit: false }))
     },
     ttl(duration) {
-      const ttlMs = ms(duration, 'ttl')
-      if (ttlMs > 0 && ttlMs <= maxTtl) notes.ttlMs = ttlMs
-      else
-        throw new CacheError('OPTION_INVALID', `ttl() must be over 0 and at most maxTtl, ${maxTtl} ms (got ${ttlMs})`)
+      const spec = { ttl: opt.required(opt.duration(undefined, { min: 1, max: maxTtl })) }
+      notes.ttlMs = checkOptions('ctx.ttl()', { ttl: duration }, spec, optionFailure).ttl
     },
     skip() {
       notes.skipped = true

@@ -24,13 +24,14 @@ export function createRunLoad(o: {
   readonly metrics: CacheMetrics
   readonly running: Set<object>
   readonly maxTtl: number
+  readonly handOut: HandOut
   readonly clock: Clock
   readonly logger: Logger
 }): RunLoad {
-  const { name, metrics, running, maxTtl, clock, logger } = o
+  const { name, metrics, running, maxTtl, handOut, clock, logger } = o
 
   return async (flight, loader, policy) => {
-    const notes = loadNotes(flight.signal, previousOf(flight.stale), maxTtl)
+    const notes = loadNotes(flight.signal, previousOf(flight.stale, handOut), maxTtl)
     const startMs = clock.monotonic()
     running.add(notes)
     metrics.loads.inc(metrics.labels)
@@ -66,6 +67,11 @@ export function createRunLoad(o: {
   }
 }
 
-function previousOf(stale: Lookup<unknown> | undefined): { value: unknown; version: string } | undefined {
-  return stale === undefined ? undefined : { value: stale.value, version: stale.version }
+type HandOut = (value: unknown) => unknown
+
+function previousOf(
+  stale: Lookup<unknown> | undefined,
+  handOut: HandOut,
+): { value: unknown; version: string } | undefined {
+  return stale === undefined ? undefined : { value: handOut(stale.value), version: stale.version }
 }

@@ -12,7 +12,7 @@ import type { CacheMetrics } from './metrics.ts'
 import type { ReadBatch } from './read-batch.ts'
 import type { Bypass, ScopeState } from './scope-state.ts'
 import type { Coherence, Hit, Miss, Ref } from './store.ts'
-import { checkTags, implicitTags } from './tag.ts'
+import { allTags, checkTags, implicitTags } from './tag.ts'
 
 /** One key of one scope, as a call names it. */
 interface Asked {
@@ -121,7 +121,7 @@ export function createLookups(o: {
         }
         found = await askTier(ask, { lock: backoff === undefined, refresh: asMiss }, sent)
       } catch {
-        return bypass(ask, flight, loader, policy)
+        return refreshes ? undefined : bypass(ask, flight, loader, policy)
       }
       if (found.kind === 'hit') {
         const value = await entries.open(found, policy)
@@ -217,7 +217,7 @@ export function createLookups(o: {
     if (value === undefined || notes.skipped) return undefined
     const told = typeof policy.tags === 'function' ? checkTags(policy.tags(value), { implicit: false }) : []
     const more = [...told, ...notes.tags]
-    const tags = more.length === 0 ? ref.declared : [...new Set([...ref.declared, ...more])]
+    const tags = more.length === 0 ? ref.declared : allTags(ref.declared, more)
     try {
       return entries.pack(value, tags, { policy, notes, loadMs })
     } catch (error) {
@@ -238,33 +238,32 @@ export function createLookups(o: {
   }
 
   /** The store is away: load, nothing is stored, and only who came before a load began has its value. */
-  async function bypass(ask: Asked, flight: Flight, loader: Loader, policy: Policy): Promise<void> {
-    const { state, ref } = ask
-    const other = state.bypasses.get(ref.key)
-    if (other === undefined) return begin()
-    if (other.queued === undefined) {
-      const queued = other.running.then(
-        () => begin().then(async () => flight.answer.promise),
-        () => begin().then(async () => flight.answer.promise),
-      )
-      queued.catch(() => {})
-      other.queued = queued
-      await queued
-    } else flight.answer.resolve(await other.queued)
-
-    async function begin(): Promise<void> {
-      // From here on its value may be older than what a newcomer knows of.
+  async function bypass({ state, ref }: Asked, flight: Flight, loader: Loader, policy: Policy): Promise<void> {
+    const { flights, bypasses } = state
+    const before = bypasses.get(ref.key)
+    if (before?.queued?.abandoned === false) {
+      // Whoever comes from here on may come after that load began.
       flight.ended = true
-      if (state.flights.get(ref.key) === flight) state.flights.delete(ref.key)
-      const running = runLoad(flight, loader, policy)
-      const mine: Bypass = { running, queued: undefined }
-      state.bypasses.set(ref.key, mine)
-      try {
-        const { value } = await running
-        flight.answer.resolve(unstored(value, 'bypass'))
-      } finally {
-        if (state.bypasses.get(ref.key) === mine && mine.queued === undefined) state.bypasses.delete(ref.key)
-      }
+      return flight.answer.resolve(await before.queued.wait(undefined))
+    }
+    if (before !== undefined) {
+      before.queued = flight
+      await before.running.catch(() => {})
+    }
+    flight.ended = true
+    if (flights.get(ref.key) === flight) flights.delete(ref.key)
+    if (flight.abandoned) {
+      if (before?.queued === flight) bypasses.delete(ref.key)
+      return
+    }
+    const running = runLoad(flight, loader, policy)
+    const mine: Bypass = { running, queued: undefined }
+    bypasses.set(ref.key, mine)
+    try {
+      const { value } = await running
+      flight.answer.resolve(unstored(value, 'bypass'))
+    } finally {
+      if (mine.queued === undefined) bypasses.delete(ref.key)
     }
   }
 
@@ -278,7 +277,10 @@ export function createLookups(o: {
     flight.keep()
     fly(ask, flight, loader, policy, true)
       .catch(() => {})
-      .finally(() => refreshing.delete(key))
+      .finally(() => {
+        refreshing.delete(key)
+        wake(ask.state, key)
+      })
   }
 
   async function wakened(state: ScopeState, key: string): Promise<void> {
@@ -313,6 +315,11 @@ export function createLookups(o: {
     if (state.backoffs.size > MAX_BACKOFFS) state.backoffs.delete(state.backoffs.keys().next().value!)
   }
 
+  /** A value that no store has. */
+  function unstored(value: unknown, state: 'loaded' | 'bypass'): Lookup<unknown> {
+    return { value: entries.own(value), version: '', stamp: '', tags: [], age: 0, ttl: 0, state }
+  }
+
   return {
     asked,
     find,
@@ -337,9 +344,4 @@ export function createLookups(o: {
     },
     refresh,
   }
-}
-
-/** A value that no store has. */
-function unstored(value: unknown, state: 'loaded' | 'bypass'): Lookup<unknown> {
-  return { value, version: '', stamp: '', tags: [], age: 0, ttl: 0, state }
 }

@@ -193,7 +193,8 @@ function l1Of(given: CacheOptions['l1']): CheckedOptions['l1'] {
 function bytesOf(given: unknown): number | undefined {
   if (typeof given === 'number') return Number.isInteger(given) && given > 0 ? given : undefined
   const match = BYTES.exec(String(given))
-  return match === null ? undefined : Math.floor(Number(match[1]) * UNIT[match[2] as keyof typeof UNIT])
+  const bytes = match === null ? 0 : Math.floor(Number(match[1]) * UNIT[match[2] as keyof typeof UNIT])
+  return bytes > 0 ? bytes : undefined
 }
 
 function inRange(given: unknown, max: number): boolean {

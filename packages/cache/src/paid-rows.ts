@@ -4,27 +4,34 @@ import type { DropLog } from './store.ts'
 /** Rows of the log that were applied: deleted in batches, never in a request's path. */
 export interface PaidRows {
   add(ids: readonly string[]): void
-  /** Deletes what there is. Never rejects: what stays is applied once more. */
-  flush(): Promise<void>
+  /** Deletes what there is, behind what is being deleted. Never rejects: false of what stays, to be applied once more. */
+  flush(): Promise<boolean>
 }
 
 const EVERY_MS = 100
 const BATCH = 200
 
-export function createPaidRows(log: DropLog | undefined, clock: Clock, logger: Logger): PaidRows {
+export function createPaidRows(done: DropLog['done'], clock: Clock, logger: Logger): PaidRows {
   let ids: string[] = []
   let timer: { cancel(): void } | undefined
+  let deleting = Promise.resolve(true)
 
-  async function flush(): Promise<void> {
+  function flush(): Promise<boolean> {
     timer?.cancel()
     timer = undefined
     const paid = ids
     ids = []
-    if (paid.length === 0) return
+    if (paid.length > 0) deleting = deleting.then(() => remove(paid))
+    return deleting
+  }
+
+  async function remove(paid: readonly string[]): Promise<boolean> {
     try {
-      await log?.done(paid)
+      await done(paid)
+      return true
     } catch (error) {
       logger.warn({ err: error, rows: paid.length }, 'applied cache drops were not deleted')
+      return false
     }
   }
 

@@ -60,7 +60,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
 
   /** What may be served from this process's memory. One clock read. */
   function local(key: Key): L1Entry | undefined {
-    if (state.l1 === undefined || skipsMemory) return undefined
+    if (state.l1 === undefined || skipsMemory || (typeof key !== 'string' && !Array.isArray(key))) return undefined
     hitAtMs = clock.monotonic()
     if (hitAtMs >= lease.endsMs) return undefined
     const entry = state.l1.get(key)
@@ -74,7 +74,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
   /** The slow half of a lookup, counted. */
   async function found(key: Key, loader: Loader, o: Duration | EntryOptions | undefined): Promise<Lookup<unknown>> {
     parts.checkOpen()
-    if (typeof loader !== 'function') throw new CacheError('INPUT_INVALID', 'a loader must be a function')
+    checkFunction('a loader', loader)
     const policy = policyOf(o)
     const asked = lookups.asked(state, key, policy)
     return shared(async (message) => {
@@ -181,7 +181,9 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
 
     peek<T>(key: Key) {
       const entry = local(key)
-      return entry === undefined ? undefined : (hit(entry, key) as T)
+      if (entry !== undefined) return hit(entry, key) as T
+      encodeKey(key)
+      return undefined
     },
 
     async getMany<T>(keys: readonly Key[]) {
@@ -195,6 +197,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
       o?: EntryOptions<T>,
     ) {
       checkKeys(keys)
+      checkFunction('load', load)
       const loadOne = groupLoad(load)
       return Promise.all(keys.map(async (key) => cache.getOrSet<T>(key, () => loadOne(key), o)))
     },
@@ -248,6 +251,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
 
     wrap<A extends KeyPart[], T>(name: string, fn: (...args: A) => Promise<T>, o?: EntryOptions<T>) {
       encodeKey([name])
+      checkFunction('what is wrapped', fn)
       policyOf(o)
       return (...args: A) => cache.getOrSet<T>([name, ...args], () => fn(...args), o)
     },
@@ -258,4 +262,9 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
     },
   }
   return cache
+}
+
+function checkFunction(what: string, given: unknown): void {
+  if (typeof given !== 'function')
+    throw new CacheError('INPUT_INVALID', `${what} must be a function (got ${typeof given})`)
 }

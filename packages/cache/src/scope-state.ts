@@ -1,7 +1,6 @@
 import type { Cache } from './cache.ts'
 import type { Flight } from './flight.ts'
 import type { L1Scope } from './l1/l1.ts'
-import type { Lookup } from './lookup.ts'
 
 /** What a cache knows of one scope. Lives as long as anybody holds its Cache, or something runs in it. */
 export interface ScopeState {
@@ -22,8 +21,9 @@ export interface ScopeState {
 
 /** At most one running and one queued: whoever comes after a load began must not have its value. */
 export interface Bypass {
-  running: Promise<unknown>
-  queued: Promise<Lookup<unknown>> | undefined
+  readonly running: Promise<unknown>
+  /** It begins after `running`. */
+  queued: Flight | undefined
 }
 
 /** No load of a key before `untilMs`. */

@@ -82,6 +82,19 @@ export function checkTags(tags: readonly string[], o: { implicit: boolean }): re
   return new Set(tags).size === tags.length ? tags : [...new Set(tags)]
 }
 
+/**
+ * The declared tags of an entry and those that its load told.
+ * @throws CacheError TAG_INVALID
+ */
+export function allTags(declared: readonly string[], told: readonly string[]): readonly string[] {
+  const tags = [...new Set([...declared, ...told])]
+  checkTags(
+    tags.filter((tag) => !isImplicit(tag)),
+    { implicit: false },
+  )
+  return tags
+}
+
 function checkTag(tag: unknown, implicit: boolean): void {
   if (typeof tag !== 'string' || tag === '') throw tagInvalid(`a tag must be a non-empty string (got ${typeof tag})`)
   if (implicit && tag.startsWith(IMPLICIT)) return

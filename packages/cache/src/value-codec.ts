@@ -19,6 +19,8 @@ interface Encoded {
 
 /** Values to bytes and back: codec, compression, and bytes as they are. */
 export interface Values {
+  /** An equal value that shares nothing with it. @throws CacheError VALUE_UNSUPPORTED */
+  copy(value: unknown): unknown
   /** @throws CacheError VALUE_UNSUPPORTED for what would not come back equal. */
   encode(value: unknown): Encoded
   /** @throws whatever is wrong with the bytes: they are foreign, or of another version. */
@@ -77,6 +79,10 @@ export function createValues(given: 'json' | 'v8' | ValueCodec, compressAbove: n
   }
 
   return {
+    copy(value) {
+      const { codec: id, body } = plain(value)
+      return id === RAW ? new Uint8Array(body) : codec.decode(body)
+    },
     encode(value) {
       const encoded = plain(value)
       if (compressAbove === false || encoded.body.length <= compressAbove) return encoded

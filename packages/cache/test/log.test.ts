@@ -1,0 +1,93 @@
+import { context } from '@keelson/kernel'
+import { transact } from '@keelson/kernel/postgres'
+import { virtualClock } from '@keelson/kernel/testing'
+import { describe, expect, test, vi } from 'vitest'
+import { createCache, memoryStore, type DropLog } from '@keelson/cache'
+import { goodLogSteps, logOfSteps } from '../src/conformance/log-of-steps.ts'
+import { away, leased, settled } from './leased.ts'
+
+function logged() {
+  const all = leased()
+  return { all, ...logOfSteps(goodLogSteps, all.clock) }
+}
+
+describe('drops in a log', () => {
+  test('one effect twice in one unit of work: all its rows are deleted by their author', async () => {
+    const { all, log, db } = logged()
+    await using _ = all
+    const cache = all.node({ log }).caches.scope('s')
+    const drop = cache.drop('t')
+    await all.during(transact(db, async () => ({ value: 1, effects: [drop, drop] })))
+    await all.clock.advance(200)
+    expect(await log.backlog('leased')).toMatchObject({ rows: 0 })
+  })
+
+  test('a cache of this process alone leaves no rows', async () => {
+    const clock = virtualClock()
+    const { log, db } = logOfSteps(goodLogSteps, clock)
+    await using caches = createCache({ name: 'own', store: memoryStore({ clock }), log, clock })
+    const cache = caches.scope('s')
+    await cache.getOrSet('k', () => 1, { tags: ['t'] })
+    await transact(db, async () => ({ value: 1, effects: [cache.drop('t')] }))
+    expect(await cache.get('k')).toBeUndefined()
+    expect(await log.backlog('own')).toMatchObject({ rows: 0 })
+  })
+
+  async function withRows(rows: number, more: (log: DropLog) => Partial<DropLog> = () => ({})) {
+    const { all, log: good, db } = logged()
+    const log = { ...good, ...more(good) }
+    const { caches, line } = all.node({ log })
+    const cache = caches.scope('s')
+    const ctx = { operationId: 'op', now: 0 }
+    await db.transaction(async (tx) => {
+      for (let i = 0; i < rows; i++) {
+        const { text, values } = cache.drop(`t${i}`).statements!(ctx)[0]!
+        await tx.query(text, values)
+      }
+    })
+    return { all, log, caches, line }
+  }
+
+  test('settle() of a long log applies each row once', async () => {
+    const { all, caches, line, log } = await withRows(2_500, (good) => ({
+      done: async (ids) => {
+        await settled()
+        return good.done(ids)
+      },
+    }))
+    await using _ = all
+    expect(await all.during(caches.settle())).toEqual({ applied: 2_500 })
+    expect(line.calls.filter((call) => call === 'bump')).toHaveLength(3)
+    await all.clock.advance(200)
+    await settled()
+    expect(await log.backlog('leased')).toMatchObject({ rows: 0 })
+  })
+
+  test('settle() of a log that deletes nothing ends', async () => {
+    const { all, caches } = await withRows(1_000, () => ({ done: away }))
+    await using _ = all
+    await expect(all.during(caches.settle())).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  })
+
+  test('a log that hangs holds up neither inspect() nor stop()', async () => {
+    const never = async (): Promise<never> => new Promise(() => {})
+    const { all, caches } = await withRows(1, () => ({ backlog: never, done: never, claim: never }))
+    await all.during(caches.settle())
+    expect((await all.during(caches.inspect())).log).toBeNull()
+    await all.during(caches.start())
+    await all.clock.advance(1_000)
+    await all.during(caches.stop({ drain: '1s' }))
+    expect(all.clock.monotonic()).toBeLessThan(10_000)
+    await all.during(caches.close())
+  })
+})
+
+test('a cache that was made in a request outlives its deadline', async () => {
+  const all = leased()
+  await using _ = all
+  const { caches } = context.run({ deadline: all.clock.monotonic() + 100 }, () => all.node())
+  await all.clock.advance(1_000)
+  const load = vi.fn(() => 1)
+  await caches.scope('s').getOrSet('k', load)
+  expect(await caches.scope('s').get('k')).toBe(1)
+})
