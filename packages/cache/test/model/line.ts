@@ -21,7 +21,7 @@ export interface Line {
   heal(): void
 }
 
-export function openLine(outer: Clock): Line {
+export function openLine(outer: Clock, lagMs: number): Line {
   let fault: Fault = 'none'
   let paused = false
   let waiting: (() => void)[] = []
@@ -72,7 +72,7 @@ export function openLine(outer: Clock): Line {
 
   const line: Line = {
     clock,
-    lagMs: 0,
+    lagMs,
     get fault() {
       return fault
     },

@@ -21,14 +21,17 @@ export type Step =
 export interface Scenario {
   readonly tier: 'memory' | 'leased'
   readonly coherence: 'strong' | 'bounded'
-  readonly nodes: number
+  /** Of each node: how late it hears. */
+  readonly lagsMs: readonly number[]
   readonly steps: readonly Step[]
 }
 
 const LEASE_MS = 300
 const STORE_TIMEOUT_MS = 100
 /** Of every promise, once nothing is broken or paused: lock, lease, timeout and load come one after another at worst. */
-const SETTLES_MS = 20_000
+const SETTLES_MS = 5_000
+const STEP_MS = 10
+const MAX_ENTRIES = 5
 const SCOPES = ['acme', 'other']
 const ROWS = 3
 
@@ -50,12 +53,7 @@ interface Row {
 }
 
 /** Plays a scenario; fails at the first read that is older than what was acknowledged before it began. */
-export async function play({
-  tier,
-  coherence,
-  nodes: count,
-  steps,
-}: Scenario): Promise<{ reads: number; loads: number }> {
+export async function play({ tier, coherence, lagsMs, steps }: Scenario): Promise<{ reads: number; loads: number }> {
   const clock = virtualClock()
   const server = storeOfSteps(goodSteps, clock)
   const log = logOfSteps(goodLogSteps, clock)
@@ -74,8 +72,8 @@ export async function play({
     return known
   }
 
-  function newNode(): Node {
-    const line = openLine(clock)
+  function newNode(lagMs: number): Node {
+    const line = openLine(clock, lagMs)
     const store: CacheStore =
       tier === 'memory' ? shared : { kind: 'redis', open: (name, o) => line.tier(server.store.open(name, o)) }
     const caches = createCache({
@@ -89,7 +87,7 @@ export async function play({
       lockTtl: 500,
       ttl: '2s',
       grace: '1s',
-      l1: { maxEntries: 4, maxBytes: 4_096 },
+      l1: { maxEntries: MAX_ENTRIES },
     })
     void caches.start()
     return { caches, line }
@@ -211,11 +209,21 @@ export async function play({
     }
   }
 
-  const nodes = Array.from({ length: count }, newNode)
-  await settled()
+  /** In small steps: messages take turns of the event loop, not time. */
+  async function elapse(ms: number): Promise<void> {
+    for (let leftMs = ms; leftMs > 0; leftMs -= STEP_MS) {
+      await settled(6)
+      await clock.advance(Math.min(STEP_MS, leftMs))
+    }
+    await settled(6)
+  }
+
+  const nodes = lagsMs.map(newNode)
+  // The first invalidation of all waits for members that the store may have forgotten.
+  await elapse(LEASE_MS)
 
   async function step(each: Step): Promise<void> {
-    if (each.kind === 'elapse') return clock.advance(each.ms)
+    if (each.kind === 'elapse') return elapse(each.ms)
     if (each.kind === 'lose') {
       if (tier === 'memory') return
       await server.lose('model', each.what)
@@ -230,7 +238,7 @@ export async function play({
     if (each.kind === 'crash') {
       node.line.kill()
       dead.push(node)
-      nodes[at] = newNode()
+      nodes[at] = newNode(0)
       return
     }
     if (node.line.paused) {
@@ -259,15 +267,14 @@ export async function play({
     if (failures.length > 0) throw failures[0]
   }
   for (const { line } of nodes) line.heal()
-  await clock.advance(SETTLES_MS)
-  await settled()
+  await elapse(SETTLES_MS)
   if (failures.length > 0) throw failures[0]
   const hanging = [...open].map(({ what, sinceMs }) => `${what} since ${sinceMs} ms`)
   if (dead.length === 0) expect(hanging).toEqual([])
   // What was committed is known to everybody, whoever died.
   for (const node of nodes) {
     const { l1, owed } = await node.caches.inspect()
-    expect(l1.entries).toBeLessThanOrEqual(4)
+    expect(l1.entries).toBeLessThanOrEqual(MAX_ENTRIES)
     expect(owed.tags).toBe(0)
     for (const scope of SCOPES) {
       for (let key = 0; key < ROWS; key++) {
