@@ -1,6 +1,13 @@
 import { PGlite } from '@electric-sql/pglite'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createIdempotency, memoryStore, reply, unwrap, type IdempotencyOptions } from '@keelson/idempotency'
+import {
+  createIdempotency,
+  memoryStore,
+  reply,
+  unwrap,
+  type IdempotencyOptions,
+  type TransactionalIdempotency,
+} from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import type { Effect, EffectContext, ReplayGuard } from '@keelson/kernel'
 import { migrate } from '@keelson/kernel/postgres'
@@ -34,20 +41,20 @@ function guardOf(kind: string, answer: () => Promise<void> = async () => {}) {
   return { guard, asked }
 }
 
-function instance(o: Partial<IdempotencyOptions>) {
+function instance(o: Omit<IdempotencyOptions, 'store'>): TransactionalIdempotency {
   return createIdempotency({ store: postgresStore(db), storeTimeout: '10s', ...o })
 }
 
-function failuresOf(of: ReturnType<typeof instance>): number {
-  const family = of.metrics!().find(({ name }) => name === 'keelson_idempotency_guard_failures_total')
+function failuresOf(of: TransactionalIdempotency): number {
+  const family = of.metrics().find(({ name }) => name === 'keelson_idempotency_guard_failures_total')
   return family?.samples[0]?.value ?? 0
 }
 
 /** The same call by both ways; `effects` of the first run. */
 const ways = {
-  transaction: async (idempotency: ReturnType<typeof instance>, call: ReturnType<typeof someCall>, of: Effect[]) =>
+  transaction: async (idempotency: TransactionalIdempotency, call: ReturnType<typeof someCall>, of: Effect[]) =>
     idempotency.transaction(call, async () => reply(201, { made: true }, of)),
-  run: async (idempotency: ReturnType<typeof instance>, call: ReturnType<typeof someCall>, of: Effect[]) =>
+  run: async (idempotency: TransactionalIdempotency, call: ReturnType<typeof someCall>, of: Effect[]) =>
     idempotency.run(call, async (x) => {
       x.effect(...of)
       return { made: true }

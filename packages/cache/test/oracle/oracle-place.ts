@@ -21,32 +21,38 @@ export interface OraclePlace {
 /** Lost connections come back at once: what is measured is our own part. */
 const RECONNECT_MS = 50
 
-/** The store and the log of this place; `db` where there is a database. */
-export async function openPlace(
-  place: OraclePlace,
-): Promise<Pick<CacheOptions, 'name' | 'store' | 'log'> & { db?: pg.Pool }> {
+/** What is open of a place. */
+export interface OpenPlace extends Pick<CacheOptions, 'name' | 'store' | 'log'> {
+  /** Where there is a database. */
+  readonly db?: pg.Pool
+  /** Ends the connection to Redis. */
+  end(): void
+}
+
+/** The store and the log of this place. */
+export async function openPlace(place: OraclePlace): Promise<OpenPlace> {
   const { name, databaseUrl } = place
   const db = databaseUrl === undefined ? undefined : new pg.Pool({ connectionString: databaseUrl, max: 8 })
   db?.on('error', () => {})
-  if (place.store === 'postgres') return { name, store: postgresStore(db!, { schema: name }), db: db! }
-  const store = await openRedis(place)
-  return db === undefined ? { name, store } : { name, store, db, log: postgresLog(db, { schema: name }) }
+  if (place.store === 'postgres') return { name, store: postgresStore(db!, { schema: name }), db: db!, end() {} }
+  const redis = { name, ...(await openRedis(place)) }
+  return db === undefined ? redis : { ...redis, db, log: postgresLog(db, { schema: name }) }
 }
 
-async function openRedis({ store, name, redisUrls = [] }: OraclePlace): Promise<CacheStore> {
+async function openRedis({ store, name, redisUrls = [] }: OraclePlace): Promise<{ store: CacheStore; end(): void }> {
   const url = redisUrls[0]!
   const o = { prefix: name }
   if (store === 'cluster') {
     const client = new Cluster([...redisUrls], { clusterRetryStrategy: () => RECONNECT_MS })
     client.on('error', () => {})
-    return redisStore(client, o)
+    return { store: redisStore(client, o), end: () => client.disconnect() }
   }
   if (store === 'node-redis') {
     const client = createClient({ url, socket: { reconnectStrategy: () => RECONNECT_MS } })
     client.on('error', () => {})
-    return redisStore(await client.connect(), o)
+    return { store: redisStore(await client.connect(), o), end: () => client.destroy() }
   }
   const client = new Redis(url, { retryStrategy: () => RECONNECT_MS })
   client.on('error', () => {})
-  return redisStore(client, o)
+  return { store: redisStore(client, o), end: () => client.disconnect() }
 }

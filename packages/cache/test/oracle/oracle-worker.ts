@@ -7,7 +7,7 @@ import { stampedLate } from './stamped-late.ts'
 /** One node of several: reads and writes through its cache what it is told to, and loads from who told it. */
 const { PLACE = '', OPTIONS = '{}', STAMPED_LATE } = process.env
 const place = JSON.parse(PLACE) as OraclePlace
-const { db, store, ...shared } = await openPlace(place)
+const { db, store, end: _, ...shared } = await openPlace(place)
 const caches = createCache({
   ...shared,
   store: STAMPED_LATE === '1' ? stampedLate(store!) : store!,

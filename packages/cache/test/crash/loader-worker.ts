@@ -1,0 +1,13 @@
+import { createCache } from '@keelson/cache'
+import { openPlace, type OraclePlace } from '../oracle/oracle-place.ts'
+
+/** Begins a load that never ends, and says so. */
+const { db: _db, end: _end, ...shared } = await openPlace(JSON.parse(process.env['PLACE']!) as OraclePlace)
+const caches = createCache({ ...shared, storeTimeout: '5s' })
+await caches.start()
+process.on('disconnect', () => process.exit())
+process.send?.({ ready: true })
+void caches.scope('acme').getOrSet('k', () => {
+  process.send?.('loading')
+  return new Promise(() => {})
+})
