@@ -11,9 +11,6 @@ const page = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(20),
 })
 
-/** What every cached answer about a merchant's shipments is tagged with. */
-const allOf = (merchant: string): string => `merchant:${merchant}`
-
 /** What the routes do, the same behind every framework: input as it came, and who is asking. */
 export interface Api {
   book(tx: Tx, merchant: string, body: unknown): Promise<Reply<Shipment>>
@@ -21,22 +18,16 @@ export interface Api {
   find(merchant: string, id: string): Promise<Shipment>
 }
 
-export function createApi({ db, caches }: Pick<System, 'db' | 'caches'>): Api {
+export function createApi({ db }: Pick<System, 'db'>): Api {
   return {
     async book(tx, merchant, body) {
       const shipment = await bookShipment(tx, merchant, newShipment.parse(body))
       const location: [string, string] = ['Location', `/shipments/${shipment.id}`]
-      const effects = [outboxEvent('shipment.created', shipment), caches.scope(merchant).drop(allOf(merchant))]
-      return created(shipment, effects, [location])
+      return created(shipment, [outboxEvent('shipment.created', shipment)], [location])
     },
     async list(merchant, query) {
       const { after, limit } = page.parse(query)
-      return caches
-        .scope(merchant)
-        .getOrSet(['shipments', after, limit], () => listShipments(db, merchant, after, limit), {
-          ttl: '10m',
-          tags: [allOf(merchant)],
-        })
+      return await listShipments(db, merchant, after, limit)
     },
     async find(merchant, id) {
       const shipment = await findShipment(db, merchant, id)

@@ -1,5 +1,5 @@
 import type { Database } from '@keelson/kernel'
-import type { NewShipment, Page } from './domain/shipments.ts'
+import type { NewShipment } from './domain/shipments.ts'
 
 /** An answer as it came over the wire. */
 export interface Answer {
@@ -25,8 +25,8 @@ export function client(
   book(key: string, o?: Partial<NewShipment> & { merchant?: string }): Promise<Answer>
   /** The status of a merchant's look at one address. */
   look(merchant: string, path: string): Promise<number>
-  /** How many shipments a merchant sees behind this one, at most 100. */
-  count(merchant: string, after: string): Promise<number>
+  /** A merchant's shipments behind this one, at most 100. */
+  list(merchant: string, after: string, headers?: Record<string, string>): Promise<Answer>
   rows(key: string): Promise<Rows>
 } {
   return {
@@ -41,19 +41,18 @@ export function client(
         },
         body: JSON.stringify({ to, kg }),
       })
-      const bytes = Buffer.from(await response.arrayBuffer())
-      const json = (): { code?: string } => JSON.parse(bytes.toString()) as { code?: string }
-      return { status: response.status, headers: response.headers, bytes, json }
+      return answerOf(response)
     },
     async look(merchant, path) {
       const response = await fetch(url + path, { headers: { authorization: `Bearer ${merchant}` } })
       await response.arrayBuffer()
       return response.status
     },
-    async count(merchant, after) {
+    async list(merchant, after, headers = {}) {
       const authorization = `Bearer ${merchant}`
-      const response = await fetch(`${url}/shipments?after=${after}&limit=100`, { headers: { authorization } })
-      return ((await response.json()) as Page).items.length
+      return answerOf(
+        await fetch(`${url}/shipments?after=${after}&limit=100`, { headers: { authorization, ...headers } }),
+      )
     },
     async rows(key) {
       const { rows } = await db.query(
@@ -66,4 +65,10 @@ export function client(
       return rows[0] as Rows
     },
   }
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  const bytes = Buffer.from(await response.arrayBuffer())
+  const json = (): { code?: string } => JSON.parse(bytes.toString()) as { code?: string }
+  return { status: response.status, headers: response.headers, bytes, json }
 }

@@ -21,7 +21,7 @@ export async function expressServer({ http, api, apis }: Routes): Promise<WebSer
     authenticate,
     k.transaction(policies.bookShipment, (req, tx) => api.book(tx, merchantOf(req.get('authorization')), req.body)),
   )
-  app.get('/shipments', authenticate, async (req, res) => {
+  app.get('/shipments', authenticate, k.route(policies.listShipments), async (req, res) => {
     res.json(await api.list(merchantOf(req.get('authorization')), req.query))
   })
   app.get('/shipments/:id', authenticate, async (req, res) => {

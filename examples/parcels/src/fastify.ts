@@ -1,4 +1,4 @@
-import { keelson, transaction } from '@keelson/fastify'
+import { keelson, policy, transaction } from '@keelson/fastify'
 import fastify, { type FastifyRequest } from 'fastify'
 import { merchantOf, policies } from './http.ts'
 import type { Routes, WebServer } from './web-server.ts'
@@ -16,7 +16,9 @@ export async function fastifyServer({ http, api, apis }: Routes): Promise<WebSer
     preHandler: authenticate,
     ...transaction(policies.bookShipment, (request, tx) => api.book(tx, merchant(request), request.body)),
   })
-  app.get('/shipments', { preHandler: authenticate }, (request) => api.list(merchant(request), request.query))
+  app.get('/shipments', { preHandler: authenticate, ...policy(policies.listShipments) }, (request) =>
+    api.list(merchant(request), request.query),
+  )
   app.get<{ Params: { id: string } }>('/shipments/:id', { preHandler: authenticate }, (request) =>
     api.find(merchant(request), request.params.id),
   )

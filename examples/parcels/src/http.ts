@@ -2,9 +2,13 @@ import { createHttp, problem, type Exchange, type Http, type RoutePolicy } from 
 import type { Principal } from '@keelson/kernel'
 import type { System } from './system.ts'
 
+/** What every answer about a merchant's shipments is tagged with. */
+const ofMerchant = (x: Exchange): string[] => [`merchant:${merchantOf(x.header('authorization'))}`]
+
 /** The policies, one object a route, the same for every framework. */
 export const policies = {
-  bookShipment: { idempotent: { required: true } },
+  bookShipment: { idempotent: { required: true }, invalidates: ofMerchant },
+  listShipments: { cached: { per: 'scope', ttl: '10m', tags: ofMerchant, query: ['after', 'limit'] } },
 } satisfies Record<string, RoutePolicy>
 
 const MERCHANTS = new Set(['m1', 'm2'])
@@ -24,7 +28,7 @@ export async function authorizeOperator(request: Request): Promise<Principal | u
 }
 
 /** HTTP rules over the system's cores. A merchant is a tenant and its own principal. */
-export function openHttp({ db, idempotency }: System): Http {
+export function openHttp({ db, idempotency, caches }: System): Http {
   const principal = (x: Exchange): Principal => ({ id: merchantOf(x.header('authorization')), type: 'merchant' })
-  return createHttp({ db, idempotency, principal, scope: (x) => merchantOf(x.header('authorization')) })
+  return createHttp({ db, idempotency, cache: caches, principal, scope: (x) => merchantOf(x.header('authorization')) })
 }

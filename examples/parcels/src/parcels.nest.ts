@@ -45,6 +45,7 @@ class Shipments {
   }
 
   @Get()
+  @Policy(policies.listShipments)
   list(@Headers('authorization') who: string, @Query() query: object) {
     return this.api.list(merchantOf(who), query)
   }

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { client, type Answer } from './client.ts'
+import type { Page } from './domain/shipments.ts'
 import { FRAMEWORKS, type Framework } from './environment.ts'
 import { startNode } from './node.ts'
 import { openSystem, type System } from './system.ts'
@@ -105,10 +106,16 @@ export async function openStory({ databaseUrl, first: leader = 'express' }: Stag
       name: 'the list of parcels is cached on every node, and a booking on one of them changes it on all at once',
       async run() {
         const id = first.headers.get('location')!.split('/').at(-1)!
-        const listed = async (): Promise<number[]> => Promise.all(clients.map(async ({ count }) => count('m1', id)))
+        const listed = async (): Promise<unknown[]> =>
+          Promise.all(clients.map(async ({ list }) => ((await list('m1', id)).json() as Page).items.length))
         assert.deepEqual(await listed(), [0, 0, 0])
+        const again = await clients[2]!.list('m1', id)
+        assert.match(again.headers.get('cache-status') ?? '', /^keelson; hit/)
+        const known = { 'if-none-match': again.headers.get('etag')! }
+        assert.equal((await clients[1]!.list('m1', id, known)).status, 304)
         assert.equal((await clients[1]!.book(`${key}-5`)).status, 201)
         assert.deepEqual(await listed(), [1, 1, 1])
+        assert.equal((await clients[1]!.list('m1', id, known)).status, 200)
       },
     },
     {
