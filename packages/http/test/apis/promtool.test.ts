@@ -47,7 +47,8 @@ test(
     health.add('redis', checks.redis(redis))
     health.add('odd.name:1', { check: () => false })
     health.started()
-    const http = createHttp({ idempotency: idempotency[0]!, scope: () => 'm1' })
+    const caches = await cachesAtWork(opened, inject('redisUrl'), pool, schema)
+    const http = createHttp({ idempotency: idempotency[0]!, cache: caches[0]!, scope: () => 'm1' })
     for (const key of ['k1', '', 'broken key']) {
       const x = exchange({ route: '/orders/:id', headers: [['Idempotency-Key', key]] })
       http.begin(x)
@@ -63,7 +64,10 @@ test(
     http.begin(streamed)
     await http.compile({ idempotent: { required: true } }).late(streamed)
     await streamed.answered({ kind: 'part', status: 200, headers: [], why: 'stream' })
-    const caches = await cachesAtWork(opened, inject('redisUrl'), pool, schema)
+    const read = exchange({ method: 'GET' })
+    http.begin(read)
+    await http.compile({ cached: { ttl: '1m', per: 'scope' } }).late(read)
+    await read.answered({ kind: 'whole', response: { status: 200, headers: [], body: Buffer.from('ok') } })
     const components: Component[] = [...idempotency, ...caches]
     const api = opsApi({ http, components, health, authorize: 'public' })
     const { status, text } = await call(api, '/metrics')
