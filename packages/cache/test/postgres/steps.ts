@@ -7,7 +7,7 @@ import { implicitTags } from '../../src/tag.ts'
 /** Nothing here depends on time, unless it says so. */
 export const LONG_MS = 3_600_000
 export const LIMITS = { maxTtlMs: LONG_MS, maxLoadMs: LONG_MS }
-export const SCOPE = 'acme'
+const SCOPE = 'acme'
 export const NAME = 'app'
 
 export function refOf(key: string, tags: readonly string[] = []): Ref {
