@@ -249,21 +249,34 @@ export function createCache(given: CacheOptions): Caches {
     )
   }
 
-  async function applyDrop(list: readonly Bumped[], ids: readonly string[]): Promise<void> {
+  async function applyDrop(list: readonly Bumped[], ids: readonly string[], operation: string): Promise<void> {
     if (log !== undefined && relayed === undefined && !inProcess) return apply(list)
     try {
       await invalidate(list)
       paid.add(ids)
     } catch (error) {
       logger.warn({ err: error, cache: name }, 'cache.drop.owed')
-      if (o.onUnavailable === 'wait') await within(o.lease, () => invalidations.owed === 0)
+      if (o.onUnavailable === 'wait')
+        await within(o.lease, async () => invalidations.owed === 0 || isRelayed(operation))
     }
   }
 
+  /** Another node has reached what this one cannot. */
+  async function isRelayed(operation: string): Promise<boolean> {
+    if (relayed === undefined || logGuard === undefined) return false
+    const of = { operation, limit: 1 }
+    return logGuard
+      .call(async () => relayed.pending(name, of))
+      .then(
+        ({ length }) => length === 0,
+        () => false,
+      )
+  }
+
   /** Looks until it is so, at most for that long. */
-  async function within(limitMs: number, isSo: () => boolean): Promise<void> {
+  async function within(limitMs: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
     const untilMs = clock.monotonic() + limitMs
-    while (!isSo() && clock.monotonic() < untilMs) await clock.sleep(LOOK_MS)
+    while (!(await isSo()) && clock.monotonic() < untilMs) await clock.sleep(LOOK_MS)
   }
 
   async function atMost(limitMs: number, work: Promise<unknown>): Promise<void> {

@@ -36,7 +36,7 @@ export interface CacheParts {
   invalidate(list: readonly Bumped[]): Promise<string>
   put(ref: Ref, entry: Entry): Promise<Bump>
   /** After the commit of a drop. */
-  applyDrop(list: readonly Bumped[], ids: readonly string[]): Promise<void>
+  applyDrop(list: readonly Bumped[], ids: readonly string[], operation: string): Promise<void>
 }
 
 const MAX_KEYS = 1_000
@@ -239,7 +239,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
         tags: checked,
         log: parts.log,
         inProcess: parts.inProcess,
-        apply: (ids) => parts.applyDrop([{ scope, tags: checked }], ids),
+        apply: (ids, { operationId }) => parts.applyDrop([{ scope, tags: checked }], ids, operationId),
       })
     },
 
