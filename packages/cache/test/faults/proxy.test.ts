@@ -72,7 +72,7 @@ const faults: Record<string, (proxy: FaultProxy) => void> = {
 }
 
 describe.each(Object.keys(clients) as Kind[])('%s: the way to Redis is', (kind) => {
-  test.each(Object.entries(faults))('%s', async (_, harm) => {
+  test.each(Object.entries(faults))('%s', async (how, harm) => {
     const { proxy, truth, load, cutOff, beside } = await stand(kind)
     harm(proxy)
     truth.value = 'new'
@@ -81,15 +81,18 @@ describe.each(Object.keys(clients) as Kind[])('%s: the way to Redis is', (kind) 
     expect(await cutOff.read()).toBe('new')
     expect(await beside.read()).toBe('new')
 
-    await until(async () => expect((await cutOff.caches.inspect()).store.state).toBe('down'))
-    load.mockClear()
-    const crowd = await Promise.all(Array.from({ length: 200 }, () => cutOff.read()))
-    expect(new Set(crowd)).toEqual(new Set(['new']))
-    expect(load.mock.calls.length).toBeLessThanOrEqual(2)
-    truth.value = 'newer'
-    await expect(cutOff.cache.invalidate('t')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true })
-    expect(await cutOff.read()).toBe('newer')
-    expect((await cutOff.caches.inspect()).owed.tags).toBe(1)
+    // With new connections that work it may be back at any time.
+    if (how !== 'half-open') {
+      await until(async () => expect((await cutOff.caches.inspect()).store.state).toBe('down'))
+      load.mockClear()
+      const crowd = await Promise.all(Array.from({ length: 200 }, () => cutOff.read()))
+      expect(new Set(crowd)).toEqual(new Set(['new']))
+      expect(load.mock.calls.length).toBeLessThanOrEqual(2)
+      truth.value = 'newer'
+      await expect(cutOff.cache.invalidate('t')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true })
+      expect(await cutOff.read()).toBe('newer')
+      expect((await cutOff.caches.inspect()).owed.tags).toBe(1)
+    }
 
     proxy.pass()
     // What a system's keepalive does in the end, or a client's time-out for its socket.
