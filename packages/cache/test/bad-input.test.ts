@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { createCache, keyOf, memoryStore, prefix, type Cache, type CacheOptions, type Key } from '@keelson/cache'
+import { createCache, keyOf, memoryStore, prefix, type Cache, type Key } from '@keelson/cache'
 
 const good = { name: 'bad-input' } as const
 const caches = createCache(good)
@@ -52,7 +52,7 @@ describe('createCache refuses', () => {
     ['a logger without warn()', { logger: {} }, /"logger"/],
   ]
   test.each(wrong)('%s', (_, more, message) => {
-    expect(() => createCache({ ...good, ...more } as CacheOptions)).toThrow(
+    expect(() => createCache({ ...good, ...more })).toThrow(
       expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(message) }),
     )
   })
