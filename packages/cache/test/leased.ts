@@ -10,6 +10,8 @@ interface Line {
   before: (method: Method) => Promise<unknown> | undefined
   /** Awaited before the answer of a call comes back. */
   after: (method: Method) => Promise<unknown> | undefined
+  /** Awaited before an invalidation is heard. */
+  hears: () => Promise<unknown> | undefined
   /** Of the newest join. */
   events: MemberEvents | undefined
   /** Calls that reached the store. */
@@ -45,7 +47,13 @@ export function leased(): Leased {
   const nodes: Caches[] = []
 
   function node(o: Partial<CacheOptions> = {}): LeasedNode {
-    const line: Line = { before: () => undefined, after: () => undefined, events: undefined, calls: [] }
+    const line: Line = {
+      before: () => undefined,
+      after: () => undefined,
+      hears: () => undefined,
+      events: undefined,
+      calls: [],
+    }
     const store = {
       kind: 'redis',
       open: (name, o) => onLine(server.store.open(name, o), line),
@@ -103,7 +111,12 @@ function onLine(tier: CacheTier, line: Line): CacheTier {
     ping: through('ping', tier.ping),
     join: through('join', async (name: string, o: Parameters<NonNullable<CacheTier['join']>>[1]) => {
       line.events = o.on
-      const member = await tier.join!(name, o)
+      const bump: MemberEvents['bump'] = (message) => {
+        const late = line.hears()
+        if (late === undefined) o.on.bump(message)
+        else void late.then(() => o.on.bump(message))
+      }
+      const member = await tier.join!(name, { ...o, on: { ...o.on, bump } })
       return { ...member, renew: through('renew', () => member.renew()) }
     }),
   }

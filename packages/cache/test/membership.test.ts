@@ -134,3 +134,58 @@ test('start() during stop() comes after it', async () => {
   const { running, lease } = await a.caches.inspect()
   expect({ running, held: lease.held }).toEqual({ running: true, held: true })
 })
+
+test('a lease is counted from before its renewal was sent', async () => {
+  await using all = leased()
+  const a = all.node()
+  a.line.after = (method) => (method === 'renew' ? all.clock.advance(LEASE_MS / 2) : undefined)
+  await a.caches.start()
+  expect((await a.caches.inspect()).lease.expiresInMs).toBe(LEASE_MS / 2)
+})
+
+test('a lease ends at the hit, though no timer has told so', async () => {
+  await using all = leased()
+  let stoodStillMs = 0
+  const clock = { ...all.clock, monotonic: () => all.clock.monotonic() + stoodStillMs }
+  const cache = (await all.started({ clock })).caches.scope('s')
+  await cache.getOrSet('k', () => 1)
+  expect(cache.peek('k')).toBe(1)
+  stoodStillMs = LEASE_MS
+  expect(cache.peek('k')).toBeUndefined()
+})
+
+test('an ack that comes before the reply counts', async () => {
+  await using all = leased()
+  const [a, b] = [await all.started(), await all.started()]
+  await all.during(a.caches.scope('s').invalidate('first'))
+  await all.clock.advance(LEASE_MS / 2)
+  await settled()
+  expect((await b.caches.inspect()).lease.held).toBe(true)
+  a.line.after = (method) => (method === 'bump' ? settled(10) : undefined)
+  const begin = all.clock.monotonic()
+  await all.during(a.caches.scope('s').invalidate('t'))
+  expect(all.clock.monotonic()).toBe(begin)
+})
+
+test('a peer that does not ack is waited for until its lease is over', async () => {
+  await using all = leased()
+  const [a, b] = [await all.started(), await all.started()]
+  await all.during(a.caches.scope('s').invalidate('first'))
+  await settled()
+  const { expiresInMs } = (await b.caches.inspect()).lease
+  b.line.hears = () => new Promise(() => {})
+  const begin = all.clock.monotonic()
+  await all.during(a.caches.scope('s').invalidate('t'))
+  expect(all.clock.monotonic() - begin).toBeGreaterThanOrEqual(expiresInMs)
+})
+
+test('when the store has forgotten its members, an invalidation waits for those that it may have had', async () => {
+  await using all = leased()
+  const [a, b] = [await all.started(), await all.started()]
+  await all.during(a.caches.scope('s').invalidate('first'))
+  expect(await b.caches.scope('s').get('k')).toBeUndefined()
+  await all.server.lose('leased', 'members')
+  const begin = all.clock.monotonic()
+  await all.during(a.caches.scope('s').invalidate('t'))
+  expect(all.clock.monotonic() - begin).toBeGreaterThanOrEqual(LEASE_MS)
+})
