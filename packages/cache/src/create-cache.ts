@@ -181,7 +181,7 @@ export function createCache(given: CacheOptions): Caches {
     clock,
     logger,
   })
-  const paid = createPaidRows(async (ids) => logGuard?.call(() => relayed!.done(ids)), clock, logger)
+  const paid = createPaidRows(deletePaid, clock, logger)
   const relay =
     relayed === undefined
       ? undefined
@@ -225,6 +225,11 @@ export function createCache(given: CacheOptions): Caches {
 
   function logAway(cause: Error): never {
     throw new CacheError('STORE_UNAVAILABLE', `the log of cache drops is away: ${cause.message}`, { cause })
+  }
+
+  /** Of many callers, so with the deadline of none. */
+  async function deletePaid(ids: readonly string[]): Promise<void> {
+    await context.resume({}, async () => logGuard?.call(() => relayed!.done(ids)))
   }
 
   /** One step after another, so that a long log is not held in memory. */
