@@ -65,6 +65,8 @@ export function createRelay(o: {
   }
 
   function schedule(): void {
+    // A turn that hung over a stop and a start ends some day.
+    timer?.cancel()
     timer = clock.timer(
       () => {
         running = turn()

@@ -48,6 +48,21 @@ describe('drops in a log', () => {
     return { all, log, caches, line }
   }
 
+  test('a node that was cut off drains the log before it reads', async () => {
+    const { all, caches, line } = await withRows(1)
+    await using _ = all
+    const cache = caches.scope('s')
+    await cache.getOrSet('k', () => 'old', { tags: ['t0'] })
+    expect(await cache.get('k')).toBe('old')
+    line.before = away
+    expect(await cache.get('k')).toBeUndefined()
+    line.before = () => undefined
+    await all.clock.advance(1_000)
+    expect((await caches.inspect()).store.state).toBe('up')
+    expect(await all.during(cache.get('k'))).toBeUndefined()
+    expect(line.calls.indexOf('bump')).toBeLessThan(line.calls.lastIndexOf('read'))
+  })
+
   test('settle() of a long log applies each row once', async () => {
     const { all, caches, line, log } = await withRows(2_500, (good) => ({
       done: async (ids) => {
