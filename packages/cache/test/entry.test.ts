@@ -44,3 +44,12 @@ test('what is in memory ends by the clock of the cache', async () => {
   expect((await caches.inspect()).l1.entries).toBe(10)
   for (let i = 0; i < 10; i++) expect(cache.peek(['k', i])).toBe(i)
 })
+
+test('a load that throws gives its lock back: others load at once', async () => {
+  await using all = leased()
+  const [a, b] = [await all.started(), await all.started()]
+  const failing = a.caches.scope('s').getOrSet('k', () => Promise.reject(new Error('no')))
+  await expect(failing).rejects.toThrow('no')
+  expect(await b.caches.scope('s').getOrSet('k', () => 1)).toBe(1)
+  expect(all.clock.monotonic()).toBe(0)
+})

@@ -63,6 +63,22 @@ describe('drops in a log', () => {
     expect(line.calls.indexOf('bump')).toBeLessThan(line.calls.lastIndexOf('read'))
   })
 
+  test('a relay deletes what was applied, nothing else', async () => {
+    const { all, caches, line, log } = await withRows(1)
+    await using _ = all
+    await all.during(caches.start())
+    line.before = (method) => (method === 'bump' ? away() : undefined)
+    await all.clock.advance(2_000)
+    await settled()
+    expect(await log.backlog('leased')).toMatchObject({ rows: 1 })
+    line.before = () => undefined
+    for (let i = 0; i < 100; i++) {
+      await all.clock.advance(50)
+      await settled()
+    }
+    expect(await log.backlog('leased')).toMatchObject({ rows: 0 })
+  })
+
   test('settle() of a long log applies each row once', async () => {
     const { all, caches, line, log } = await withRows(2_500, (good) => ({
       done: async (ids) => {

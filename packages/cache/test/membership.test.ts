@@ -189,3 +189,16 @@ test('when the store has forgotten its members, an invalidation waits for those 
   await all.during(a.caches.scope('s').invalidate('t'))
   expect(all.clock.monotonic() - begin).toBeGreaterThanOrEqual(LEASE_MS)
 })
+
+test('a renewal that is answered after stop() gives no lease', async () => {
+  await using all = leased()
+  const a = await all.started()
+  const answer = Promise.withResolvers<void>()
+  a.line.after = (method) => (method === 'renew' ? answer.promise : undefined)
+  await all.clock.advance(LEASE_MS / 2)
+  const stops = a.caches.stop()
+  await settled()
+  answer.resolve()
+  await stops
+  expect((await a.caches.inspect()).lease.held).toBe(false)
+})
