@@ -1,5 +1,5 @@
-import { afterEach, describe, expect, it, test } from 'vitest'
-import { createCache, type Caches } from '@keelson/cache'
+import { afterEach, describe, expect, it, test, vi } from 'vitest'
+import { createCache, memoryStore, type Caches } from '@keelson/cache'
 import {
   createHttp,
   HttpError,
@@ -11,6 +11,7 @@ import {
   type RoutePolicy,
 } from '@keelson/http'
 import { checkRouteMethods } from '@keelson/http/adapter'
+import { virtualClock } from '@keelson/kernel/testing'
 import { exchange, headerOf, recordingLogger, type Given, type TestExchange } from './support.ts'
 
 const caches = createCache({ name: 'app', maxTtl: '1h' })
@@ -114,7 +115,7 @@ describe('a cached route', () => {
   /** A request whose handler answers so, if it comes to it; what is sent in the end, and what its head gets. */
   async function ask(
     { http, route }: ReturnType<typeof serve>,
-    answer: { status?: number; headers?: Headers; body?: string },
+    answer: { status?: number; headers?: Headers; body?: string; during?: () => Promise<void> },
     given: Given = {},
   ): Promise<{ x: TestExchange; ran: boolean; status: number; said: unknown; etag: unknown }> {
     const x = exchange({ method: 'GET', ...given })
@@ -129,6 +130,7 @@ describe('a cached route', () => {
         etag: headerOf(found, 'etag'),
       }
     const { status = 200, headers = [], body = 'text' } = answer
+    await answer.during?.()
     const instead = x.isCaptured
       ? await x.answered({ kind: 'whole', response: { status, headers, body: Buffer.from(body) } })
       : undefined
@@ -212,15 +214,21 @@ describe('a cached route', () => {
   })
 
   it('an early refresh finds no handler, and leaves the entry as it is', async () => {
-    const cache = createCache({ name: 'app', jitter: 0, early: 10, random: () => Number.MIN_VALUE })
+    const clock = virtualClock()
+    const store = memoryStore({ clock })
+    const cache = createCache({ name: 'app', store, clock, jitter: 0, early: 10, random: () => Number.MIN_VALUE })
     opened.push(cache)
     const http = createHttp({ cache, scope: () => 'm1' })
-    const site = { http, route: http.compile({ cached: right }), cache }
-    await ask(site, {})
+    const site = { http, route: http.compile({ cached: { ...right, ttl: '10s' } }), cache }
+    await ask(site, { during: () => clock.advance('1s') })
     for (let i = 0; i < 5; i++) {
       expect(await ask(site, {})).toMatchObject({ ran: false, status: 200 })
-      await new Promise((resolve) => setTimeout(resolve, 5))
     }
+    await vi.waitFor(async () => {
+      const [loads] = cache.metrics().filter(({ name }) => name === 'keelson_cache_loads_total')
+      expect(loads!.samples[0]!.value).toBeGreaterThan(1)
+      expect((await cache.inspect()).loads.running).toBe(0)
+    })
   })
 
   it('a closed cache is one that is away', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memoryStore } from '@keelson/cache'
+import { reply } from '@keelson/kernel'
 import type { Case } from '@keelson/kernel/conformance'
-import { created } from '../../replies.ts'
 import { problem } from '../../problem.ts'
 import type { HttpSubject, Kind } from '../http-subject.ts'
 import { httpCase, MOMENT_MS, route, type Site, type TestRoute } from '../stage.ts'
@@ -170,21 +170,28 @@ export const invalidatesCases: readonly Case<HttpSubject>[] = [
       const { serve, subject, equal } = stage
       const reader = read()
       let fails: Error | undefined
+      let answers = reply(201, { id: 7 })
       const writer = route('work', {
         policy: { transactional: true, invalidates: ['texts'] },
         work() {
           if (fails !== undefined) throw fails
-          return created({ id: 7 })
+          return answers
         },
       })
       const site = await serve([reader, writer], { http: { db: subject.database!.db } })
       await site.call(reader, undefined)
+      // An effect: nothing is invalidated by hand, in the middle of the transaction.
+      site.watched.beforeInvalidate = () => {
+        throw new Error('not in a transaction')
+      }
       for (const [error, status, drops] of [
         [problem(409, 'taken'), 409, false],
         [new Error('boom'), 500, false],
+        [undefined, 422, false],
         [undefined, 201, true],
       ] as const) {
         fails = error
+        answers = reply(status, { id: 7 })
         equal((await site.call(writer, undefined, jsonBody)).status, status)
         equal(await isDropped(site, reader), drops)
       }
