@@ -43,7 +43,7 @@ export interface Caches extends Component {
   readonly replayGuard: ReplayGuard
   /**
    * Applies every committed drop of the log that is still there, or those of one operation. Rejects with
-   * STORE_UNAVAILABLE.
+   * STORE_UNAVAILABLE, and NO_LOG without a log.
    */
   settle(o?: { readonly operation?: string }): Promise<{ readonly applied: number }>
   /** Begins to serve from memory and to relay what others could not apply. Resolves also while the store is away. */

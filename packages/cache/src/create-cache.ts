@@ -411,6 +411,7 @@ export function createCache(given: CacheOptions): Caches {
     },
     async settle(given) {
       checkOpen()
+      if (log === undefined && !inProcess) throw new CacheError('NO_LOG', 'settle() needs a cache with a "log"')
       return settle(checkOptions('settle', given, SETTLE, optionFailure))
     },
     async start() {

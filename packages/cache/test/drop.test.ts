@@ -183,6 +183,7 @@ it('without a log a drop is refused in a transaction, unless its loss is accepte
   expect(await cache.get('k')).toBe('old')
   await transact(business, work, { bestEffort: true })
   expect(await cache.get('k')).toBeUndefined()
+  await expect(caches.settle()).rejects.toMatchObject({ code: 'NO_LOG' })
   await caches.close()
   client.disconnect()
 })
