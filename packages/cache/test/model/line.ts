@@ -26,6 +26,8 @@ export function openLine(outer: Clock, lagMs: number): Line {
   let paused = false
   let waiting: (() => void)[] = []
   let lastMs = 0
+  let isDead = false
+  const hung: ((error: Error) => void)[] = []
 
   /** Once the node runs. */
   function whenAwake(run: () => void): void {
@@ -56,8 +58,9 @@ export function openLine(outer: Clock, lagMs: number): Line {
   async function call<T>(send: () => Promise<T>): Promise<T> {
     if (fault === 'refused') throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     const answer = await send()
-    if (fault === 'mute') await new Promise(() => {})
-    if (paused) await new Promise<void>(whenAwake)
+    if (fault === 'mute') await new Promise((_, reject) => hung.push(reject))
+    if (paused && !isDead) await new Promise<void>(whenAwake)
+    if (isDead) throw gone()
     return answer
   }
 
@@ -88,8 +91,12 @@ export function openLine(outer: Clock, lagMs: number): Line {
       for (const run of due) run()
     },
     kill() {
+      isDead = true
+      fault = 'refused'
+      line.resume()
       paused = true
-      fault = 'mute'
+      // Its connections are closed: what it had locked is free.
+      for (const reject of hung) reject(gone())
     },
     heal() {
       fault = 'none'
@@ -131,4 +138,8 @@ export function openLine(outer: Clock, lagMs: number): Line {
     }),
   }
   return line
+}
+
+function gone(): Error {
+  return Object.assign(new Error('this node was killed'), { code: 'ECONNRESET' })
 }

@@ -139,9 +139,10 @@ export async function play({ tier, coherence, lagsMs, steps }: Scenario): Promis
     const scope = scopeAt(at)
     const key = at % ROWS
     const cache = node.caches.scope(scope)
-    const floor = floorOf(scope, key, how === 'at')
-    const last = row(scope, key).acked.at(-1)?.stamp
-    const reader: Cache = how === 'at' && last !== undefined && last !== '' ? cache.at(last) : cache
+    // Of a drop only its transaction was answered: there is no stamp to read at.
+    const stamp = how === 'at' ? (row(scope, key).acked.at(-1)?.stamp ?? '') : ''
+    const floor = floorOf(scope, key, stamp !== '')
+    const reader: Cache = stamp === '' ? cache : cache.at(stamp)
     const o = { tags: [`row:${key}`, 'rows'] }
     if (how === 'peek') return check(cache.peek(keyAt(key)), scope, key, floor)
     if (how === 'get') return check(await cache.get(keyAt(key)), scope, key, floor)
@@ -202,7 +203,7 @@ export async function play({ tier, coherence, lagsMs, steps }: Scenario): Promis
       })
       return
     }
-    await transact(log.db, async () => (commit(), { value: 1, effects: [effect] }))
+    await transact(log.db, async () => (commit(), { value: 1, effects: [effect] }), { clock, afterCommitTimeout: '1h' })
     // Owed: answered, and paid by whoever can.
     if (node.line.fault === 'none' && (await node.caches.inspect()).owed.tags === 0) {
       row(scope, key).acked.push({ version, atMs: clock.monotonic(), stamp: '' })
