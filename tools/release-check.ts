@@ -11,9 +11,10 @@ import { runSteps, type Step } from './steps.ts'
 /** What a root entry may weigh, minified and gzipped, without its dependencies. */
 const LIMITS: Record<string, string> = {
   // The design says 8: the guard brings its metrics along, and the table of what a dead Redis says.
-  '@keelson/kernel': '8.5 kB',
-  '@keelson/idempotency': '13 kB',
-  '@keelson/cache': '14 kB',
+  '@keelson/kernel': '8.8 kB',
+  // All six cores together may have 60 kB.
+  '@keelson/idempotency': '14 kB',
+  '@keelson/cache': '21 kB',
   // It has no root yet: its first subpath.
   '@keelson/resilience': '3 kB',
   '@keelson/http': '12 kB',

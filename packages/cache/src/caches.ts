@@ -52,5 +52,9 @@ export interface Caches extends Component {
   stop(o?: { readonly drain?: Duration }): Promise<void>
   /** For short-lived processes: pays what is owed and relays once, for at most `budget` (10 s). */
   runOnce(o?: { readonly budget?: Duration }): Promise<{ readonly done: boolean }>
+  /** What the log knows of one request: drops that were committed and are not applied yet. */
+  trace(
+    correlationId: string,
+  ): Promise<readonly { readonly at: number; readonly kind: 'cache.drop'; readonly text: string }[]>
   inspect(): Promise<CacheStatus>
 }

@@ -30,6 +30,7 @@ import { scopeCache, type CacheParts } from './scope-cache.ts'
 
 import { createScopeStates } from './scope-states.ts'
 import type { Bumped, CacheStore, DropLog } from './store.ts'
+import { isImplicit } from './tag.ts'
 import { createValues } from './value-codec.ts'
 
 const SETTLE = { operation: opt.string() }
@@ -432,6 +433,16 @@ export function createCache(given: CacheOptions): Caches {
       const done = (await relay?.once(clock.monotonic() + budget)) ?? true
       await paid.flush()
       return { done }
+    },
+    async trace(correlationId) {
+      checkOpen()
+      if (relayed?.trace === undefined || logGuard === undefined) return []
+      const rows = await logGuard.call(async () => relayed.trace!(name, correlationId)).catch(logAway)
+      return rows.map(({ at, scope, tag }) => ({
+        at,
+        kind: 'cache.drop',
+        text: `${isImplicit(tag) ? 'a key or a prefix' : `tag '${tag}'`} of scope '${scope}': committed, not applied yet`,
+      }))
     },
     inspect,
     metrics: metrics.families,

@@ -53,7 +53,9 @@ export function dropEffect(plan: DropPlan): DropEffect {
   const rows: Rows = {
     log,
     of(ctx) {
-      const made = tags.map((tag) => ({ id: randomUUID(), name, scope, tag, operation: ctx.operationId }))
+      const { operationId: operation, correlationId } = ctx
+      const by = correlationId === undefined ? { operation } : { operation, correlationId }
+      const made = tags.map((tag): DropRow => ({ id: randomUUID(), name, scope, tag, ...by }))
       // It may be there twice.
       idsOf.set(ctx, [...(idsOf.get(ctx) ?? []), ...made.map(({ id }) => id)])
       return made

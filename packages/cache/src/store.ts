@@ -207,6 +207,8 @@ export interface DropRow {
   readonly scope: string
   readonly tag: string
   readonly operation: string
+  /** Of the request that dropped it, for `trace`. */
+  readonly correlationId?: string
 }
 
 /**
@@ -230,6 +232,11 @@ export interface DropLog {
   pending(name: string, o?: { readonly operation?: string; readonly limit?: number }): Promise<readonly DropRow[]>
   /** Deletes what was applied. */
   done(ids: readonly string[]): Promise<void>
+  /** What a request has dropped and nobody has applied yet; `at` in ms of the wall clock. */
+  trace?(
+    name: string,
+    correlationId: string,
+  ): Promise<readonly { readonly at: number; readonly scope: string; readonly tag: string }[]>
   /** What waits. `oldestMs` 0 of nothing. */
   backlog(name: string): Promise<{ readonly rows: number; readonly oldestMs: number }>
   /** Between two turns of a relay, and the age from which a row belongs to nobody alive; 250 and 300 ms. */

@@ -1,7 +1,7 @@
 import { PGlite } from '@electric-sql/pglite'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
-import { createCache, type Cache, type Caches, type DropLog } from '@keelson/cache'
+import { createCache, keyOf, type Cache, type Caches, type DropLog } from '@keelson/cache'
 import { postgresLog } from '@keelson/cache/postgres'
 import { redisStore } from '@keelson/cache/redis'
 import type { EffectContext } from '@keelson/kernel'
@@ -114,7 +114,7 @@ describe('a drop whose author died between COMMIT and the cache', () => {
 
   /** Commits the rows of a drop; what comes after the commit never happens. */
   async function committedOnly(cache: Cache, ...tags: string[]): Promise<EffectContext> {
-    const ctx: EffectContext = { operationId: crypto.randomUUID(), now: 0 }
+    const ctx: EffectContext = { operationId: crypto.randomUUID(), correlationId: 'request-1', now: 0 }
     const drop = cache.drop(...tags)
     await business.transaction(async (tx) => {
       for (const { text, values } of drop.statements!(ctx)) await tx.query(text, values as unknown[])
@@ -132,6 +132,25 @@ describe('a drop whose author died between COMMIT and the cache', () => {
         await vi.waitFor(async () => expect((await a.inspect()).log).toMatchObject({ rows: 0 }), { timeout: 20_000 })
       },
       { start: true },
+    )
+  })
+
+  it('is told by trace() until it is applied', async () => {
+    await withNodes(
+      async (a, b) => {
+        await committedOnly(a.scope('s'), 't', keyOf('k'))
+        const rows = await b.trace('request-1')
+        expect(rows.map(({ kind, text }) => [kind, text])).toEqual([
+          ['cache.drop', expect.stringContaining("tag 't' of scope 's'")],
+          ['cache.drop', expect.stringContaining("a key or a prefix of scope 's'")],
+        ])
+        expect(rows[0]!.at).toBeGreaterThan(Date.UTC(2020, 0, 1))
+        expect(await b.trace('request-2')).toEqual([])
+        await b.settle()
+        await b.stop()
+        expect(await b.trace('request-1')).toEqual([])
+      },
+      { start: false },
     )
   })
 

@@ -16,10 +16,10 @@ export function insertDrops(
   return first !== undefined && rows.length === 1
     ? prepared(
         sql.one,
-        columns.map((column) => toText(first[column])),
+        columns.map((column) => toText(first[column] ?? '')),
       )
     : prepared(
         sql.many,
-        columns.map((column) => toList(rows.map((row) => row[column]))),
+        columns.map((column) => toList(rows.map((row) => row[column] ?? ''))),
       )
 }

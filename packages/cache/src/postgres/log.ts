@@ -1,11 +1,20 @@
 import { prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
 import type { DropLog, DropRow } from '../store.ts'
 import { createAsk } from './ask.ts'
-import { backlogSql, claimOwedSql, doneSql, oweManySql, oweSql, pendingOfSql, pendingSql } from './owed.sql.ts'
+import {
+  backlogSql,
+  claimOwedSql,
+  doneSql,
+  oweManySql,
+  oweSql,
+  pendingOfSql,
+  pendingSql,
+  traceSql,
+} from './owed.sql.ts'
 import { insertDrops } from './insert.ts'
 import { fromText, toList, toText } from './text.ts'
 
-const COLUMNS = ['id', 'name', 'scope', 'tag', 'operation'] as const
+const COLUMNS = ['id', 'name', 'scope', 'tag', 'operation', 'correlationId'] as const
 
 /** The log of a tier elsewhere: a row is deleted once that tier has applied it. */
 export function createLog(
@@ -20,6 +29,7 @@ export function createLog(
     pending: pendingSql(schema),
     pendingOf: pendingOfSql(schema),
     done: doneSql(schema),
+    trace: traceSql(schema),
     backlog: backlogSql(schema),
   }
   return {
@@ -61,6 +71,13 @@ export function createLog(
 
     async done(ids) {
       if (ids.length > 0) await ask(prepared(sql.done, [toList(ids)]))
+    },
+
+    async trace(name, correlationId) {
+      const rows = await ask<{ scope: string; tag: string; at: number }>(
+        prepared(sql.trace, [name, toText(correlationId)]),
+      )
+      return rows.map(({ scope, tag, at }) => ({ scope: fromText(scope), tag: fromText(tag), at }))
     },
 
     async backlog(name) {

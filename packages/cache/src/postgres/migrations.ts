@@ -69,6 +69,7 @@ export const migrations: readonly Migration[] = [
   scope text collate "C" not null,
   tag text collate "C" not null,
   operation text not null,
+  correlation text not null,
   at timestamptz not null default clock_timestamp()
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0)`,
       'create index cache_owed_at on {schema}.cache_owed (name, at)',
