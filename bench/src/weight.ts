@@ -1,26 +1,43 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { build, type Metafile } from 'esbuild'
 import type { Contender } from './case.ts'
 
-/** What a user's bundle grows by: the whole entry, minified by esbuild, gzipped. */
+/** What a user's start grows by: the entry and what it imports at once, minified by esbuild, gzipped. */
 export function weight(name: string, specifier: string, external: readonly string[] = []): Contender {
   return {
     name,
     open: () => ({
       async run() {
-        const { outputFiles } = await build({
+        const { outputFiles, metafile } = await build({
           stdin: { contents: `export * from '${specifier}'`, resolveDir: join(import.meta.dirname, '..') },
           bundle: true,
           minify: true,
           write: false,
+          metafile: true,
+          // What only `import()` names is a file of its own.
+          splitting: true,
+          outdir: '.',
+          logLevel: 'error',
           platform: 'node',
           format: 'esm',
           external: [...external],
         })
-        const code = outputFiles[0]!.contents
+        const [entry] = Object.keys(metafile.outputs).filter((path) => metafile.outputs[path]!.entryPoint !== undefined)
+        const loaded = loadedWith(entry!, metafile).map((path) => resolve(path))
+        const code = Buffer.concat(outputFiles.filter(({ path }) => loaded.includes(path)).map((file) => file.contents))
         return { 'gzip kB': gzipSync(code).length / 1000, 'minified kB': code.length / 1000 }
       },
     }),
   }
+}
+
+/** The files that are loaded with `entry`. */
+function loadedWith(entry: string, metafile: Metafile, seen: string[] = []): string[] {
+  if (seen.includes(entry)) return seen
+  seen.push(entry)
+  for (const { path, kind, external } of metafile.outputs[entry]!.imports) {
+    if (external !== true && kind === 'import-statement') loadedWith(path, metafile, seen)
+  }
+  return seen
 }

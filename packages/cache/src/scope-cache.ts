@@ -16,7 +16,7 @@ import { READ_OF, type CacheMetrics, type ReadResult, type ReadTier } from './me
 import type { CheckedOptions } from './options.ts'
 import type { ScopeState } from './scope-state.ts'
 import type { Bump, Bumped, DropLog, Entry, Ref } from './store.ts'
-import { checkTags, keyOf, SCOPE_TAG } from './tag.ts'
+import { prefixParts, checkTags, keyOf, SCOPE_TAG } from './tag.ts'
 
 /** What the caches of all scopes share. */
 export interface CacheParts {
@@ -123,9 +123,16 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
     return { stamp: await parts.invalidate(list), tags }
   }
 
+  /** @throws CacheError TAG_INVALID, also for what no entry can have as a tag: it would invalidate nothing */
   function given(tags: readonly string[], what: string): readonly string[] {
     if (tags.length === 0) throw new CacheError('TAG_INVALID', `${what}() needs at least one tag`)
-    return checkTags(tags, { implicit: true })
+    const checked = checkTags(tags, { implicit: true })
+    const deepest = Math.max(...checked.map(prefixParts))
+    if (deepest <= options.prefixDepth) return checked
+    throw new CacheError(
+      'TAG_INVALID',
+      `${what}(): prefix() has at most "prefixDepth" parts, ${options.prefixDepth} (got ${deepest})`,
+    )
   }
 
   function checkKeys(keys: readonly Key[]): void {

@@ -64,6 +64,11 @@ export function keyOfTag(tag: string): Key {
   return decodeKey(tag.slice(IMPLICIT.length + 1))
 }
 
+/** How many leading parts a tag of `prefix` has; 0 of any other tag. */
+export function prefixParts(tag: string): number {
+  return tag.startsWith(`${IMPLICIT}p`) ? decodeKey(tag.slice(IMPLICIT.length + 1)).length : 0
+}
+
 /** True for a tag that no application gives: of a key, of a prefix or of the scope. */
 export function isImplicit(tag: string): boolean {
   return tag.startsWith(IMPLICIT)

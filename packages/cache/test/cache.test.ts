@@ -110,6 +110,8 @@ describe.each(Object.entries(backends))('a cache over %s', (_, open) => {
       expect(await b.get(['user', 4])).toBe('old')
       await b.delete(['user', 4])
       expect(await a.get(['user', 4])).toBeUndefined()
+      await expect(b.invalidate(prefix('user', 5))).rejects.toMatchObject({ code: 'TAG_INVALID' })
+      expect(() => b.drop(prefix('user', 5))).toThrow('at most "prefixDepth" parts, 1 (got 2)')
       await b.invalidate(prefix('user'))
       expect(await a.getMany([5, 6, 7].map((i) => ['user', i] as const))).toEqual([undefined, undefined, undefined])
     })

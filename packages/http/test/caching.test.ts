@@ -249,9 +249,22 @@ describe('a cached route', () => {
     const first = await ask(site, {})
     expect(first.ran).toBe(true)
     const { entryKey } = await import('../src/caching/entry-key.ts')
-    const key = entryKey(exchange({ method: 'GET' }), { query: undefined, vary: [] }, undefined)
+    const key = entryKey(exchange({ method: 'GET' }), { query: undefined, vary: [] }, undefined)!
     await site.cache.scope('m1').set(key, new Uint8Array([255, 1, 2]))
     expect(await ask(site, {})).toMatchObject({ ran: true, status: 200 })
+  })
+
+  it('queries that a parser may read in two ways never share an answer', async () => {
+    const { entryKey } = await import('../src/caching/entry-key.ts')
+    const of = (search: string, query?: string[]) =>
+      entryKey(exchange({ method: 'GET', query: search }), { query, vary: [] }, undefined)
+    expect(of('page[]=2', ['page'])).not.toEqual(of('', ['page']))
+    expect(of('page[size]=100&page[number]=7', ['page'])).not.toEqual(of('page[size]=1&page[number]=1', ['page']))
+    expect(of('a[]=1&a[0]=2')).not.toEqual(of('a[0]=2&a[]=1'))
+    expect(of('b=1&a=2')).toEqual(of('a=2&b=1'))
+    expect(of('a=2&a=1')).not.toEqual(of('a=1&a=2'))
+    expect(of('other=1&a=1', ['a'])).toEqual(of('a=1', ['a']))
+    expect([of('z=%FF'), of('%FE=1'), of('z=%EF%BF%BD')]).toEqual([undefined, undefined, undefined])
   })
 
   it('two policies that keep one answer are told apart', async () => {

@@ -29,6 +29,7 @@ describe.each(Object.keys(databases) as (keyof typeof databases)[])('%s', (kind)
   register(
     dropLogSuite,
     {
+      has: kind === 'PGlite' ? [] : ['parallel'],
       async make() {
         const { db, schema } = opened
         return { log: postgresLog(db, { schema }), db: database(db), async dispose() {} }

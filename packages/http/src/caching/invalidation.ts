@@ -1,5 +1,5 @@
 import type { Cache } from '@keelson/cache'
-import { isScope, reply, type Reply } from '@keelson/kernel'
+import { isKeelsonError, isScope, reply, type Reply } from '@keelson/kernel'
 import { scopeInvalid } from '../error.ts'
 import type { Captured, Exchange } from '../exchange.ts'
 import type { CheckedInvalidatesRule, ResponseHead } from '../policy.ts'
@@ -33,7 +33,12 @@ export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts):
       if (captured.kind === 'abandoned') return
       try {
         const found = dropped(x, captured.kind === 'whole' ? captured.response : captured)
-        await found?.cache.invalidate(...found.tags)
+        await found?.cache.invalidate(...found.tags).catch(async (error: unknown) => {
+          if (!isKeelsonError(error, 'TAG_INVALID')) throw error
+          // No entry has a tag that is refused: the others are dropped all the same.
+          report(x, 'not-invalidated', error)
+          await Promise.all(found.tags.map(async (tag) => dropIfTag(found.cache, tag)))
+        })
       } catch (error) {
         // What was written is written.
         report(x, 'not-invalidated', error)
@@ -49,5 +54,13 @@ export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts):
       const drop = found.cache.drop(...found.tags)
       return reply(status, body.length === 0 ? undefined : body, [...effects, drop], headers)
     },
+  }
+}
+
+async function dropIfTag(cache: Cache, tag: string): Promise<void> {
+  try {
+    await cache.invalidate(tag)
+  } catch (error) {
+    if (!isKeelsonError(error, 'TAG_INVALID')) throw error
   }
 }

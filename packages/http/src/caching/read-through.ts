@@ -61,6 +61,7 @@ export function readThrough(
     if (rule.per === 'principal' && by === undefined) return passBy(x, 'bypass')
     const cache = o.cache!.scope(scope)
     const key = entryKey(x, rule, by)
+    if (key === undefined) return passBy(x, 'bypass')
     const ifNoneMatch = x.header('if-none-match')
     const isForced = rule.honourNoCache && /\bno-cache\b/i.test(x.header('cache-control') ?? '')
     const asked: Asked = { cache, key, id: `${scope}\0${key[1]}`, ifNoneMatch, isForced }
