@@ -244,6 +244,15 @@ describe('a cached route', () => {
     expect(logger.errors).toMatchObject([{ err: { code: 'TAG_INVALID' } }])
   })
 
+  it('an answer that is no success is never a 304: not when made, not when kept, not when remembered', async () => {
+    const site = serve({ statuses: [200, 404] })
+    const any: Given = { headers: [['If-None-Match', '*']] }
+    expect(await ask(site, { status: 404 }, any)).toMatchObject({ ran: true, status: 404 })
+    expect(await ask(site, {}, any)).toMatchObject({ ran: false, status: 404 })
+    expect(await ask(site, {}, any)).toMatchObject({ ran: false, status: 404 })
+    expect(await ask(site, {}, { ...any, method: 'HEAD' })).toMatchObject({ ran: false, status: 404 })
+  })
+
   it('what another version has stored is no answer', async () => {
     const site = serve()
     const first = await ask(site, {})

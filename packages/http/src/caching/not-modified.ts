@@ -11,8 +11,14 @@ export function notModified(headers: Headers): StoredResponse {
   return { status: 304, headers: headers.filter(([name]) => KEPT.has(name.toLowerCase())), body: new Uint8Array(0) }
 }
 
+/** Of another answer a precondition says nothing (RFC 9110, section 13.2.1). */
+export function mayBe304({ status }: Pick<StoredResponse, 'status'>): boolean {
+  return status >= 200 && status < 300
+}
+
 /** The answer, or 304 in its place. */
 export function forClient(response: StoredResponse, ifNoneMatch: string | undefined): StoredResponse {
+  if (!mayBe304(response)) return response
   const [etag] = headerValues(response.headers, 'etag')
   return matches(ifNoneMatch, etag) ? notModified(response.headers) : response
 }

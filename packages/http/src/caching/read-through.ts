@@ -10,7 +10,7 @@ import { decideStored, elementsOf } from './decide-stored.ts'
 import { entryKey } from './entry-key.ts'
 import type { CachingParts } from './index.ts'
 import { matches } from './if-none-match.ts'
-import { forClient, notModified } from './not-modified.ts'
+import { forClient, mayBe304, notModified } from './not-modified.ts'
 import { createRemembered } from './remembered.ts'
 import { takeIfNoneMatch } from './validate.ts'
 
@@ -171,7 +171,8 @@ export function readThrough(
         if (state === 'bypass') status = 'keelson; fwd=bypass'
         else if (stamp !== '') status += '; stored'
         tell(x, state)
-        if (stamp !== '') remembered.keep(asked.id, { version, headers: dressed(response.headers) })
+        if (stamp !== '' && mayBe304(response))
+          remembered.keep(asked.id, { version, headers: dressed(response.headers) })
       } catch (error) {
         kept.reject(error)
         if (!hasLeft) report(x, 'failed', error)
@@ -187,7 +188,8 @@ export function readThrough(
     const stored = found.value === undefined ? undefined : decode(found.value)
     if (stored === undefined) return undefined
     const headers = dressed(stored.headers)
-    if (found.stamp !== '' && found.state !== 'stale') remembered.keep(id, { version: found.version, headers })
+    const isFresh = found.stamp !== '' && found.state !== 'stale'
+    if (isFresh && mayBe304(stored)) remembered.keep(id, { version: found.version, headers })
     const ageS = String(Math.floor(found.age / 1000))
     return forClient({ ...stored, headers: [...headers, ['Age', ageS], ['Cache-Status', status]] }, ifNoneMatch)
   }
