@@ -15,8 +15,7 @@ const LIMITS: Record<string, string> = {
   // All six cores together may have 60 kB.
   '@keelson/idempotency': '14 kB',
   '@keelson/cache': '21 kB',
-  // It has no root yet: its first subpath.
-  '@keelson/resilience': '3 kB',
+  '@keelson/resilience': '12 kB',
   '@keelson/http': '12 kB',
   '@keelson/express': '3 kB',
   '@keelson/fastify': '3 kB',

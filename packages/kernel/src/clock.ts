@@ -4,8 +4,11 @@ export interface Clock {
   now(): number
   /** Ms with fractions that never go back; all elapsed time uses it. */
   monotonic(): number
-  /** Calls `fn` once after `delayMs`. It does not keep the process alive unless `ref`. Any delay is allowed. */
-  timer(fn: () => void, delayMs: number, o?: { ref?: boolean }): { cancel(): void }
+  /**
+   * Calls `fn` once after `delayMs`. It does not keep the process alive unless `ref`, which the timer's own `ref` changes
+   * where there is one. Any delay is allowed.
+   */
+  timer(fn: () => void, delayMs: number, o?: { ref?: boolean }): { cancel(): void; ref?(keepsAlive: boolean): void }
   /** Resolves after `delayMs` and keeps the process alive: somebody waits. Rejects with the signal's reason. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>
 }
@@ -20,16 +23,25 @@ export const systemClock: Clock = {
   timer(fn, delayMs, o = {}) {
     // Node warns of less than no time.
     let leftMs = Math.max(0, delayMs)
+    let keepsAlive = o.ref === true
     let handle: ReturnType<typeof setTimeout>
     const arm = (): void => {
       const stepMs = Math.min(leftMs, LONGEST_TIMER_MS)
       leftMs -= stepMs
       handle = setTimeout(leftMs > 0 ? arm : fn, stepMs)
       // Browsers number their timers and have nothing to unref.
-      if (o.ref !== true && typeof handle === 'object') handle.unref()
+      if (!keepsAlive && typeof handle === 'object') handle.unref()
     }
     arm()
-    return { cancel: () => clearTimeout(handle) }
+    return {
+      cancel: () => clearTimeout(handle),
+      ref(on) {
+        keepsAlive = on
+        if (typeof handle !== 'object') return
+        if (on) handle.ref()
+        else handle.unref()
+      },
+    }
   },
   sleep: (delayMs, signal) => sleepOn(systemClock, delayMs, signal),
 }

@@ -1,6 +1,19 @@
 import { KeelsonError, type ErrorDetails } from '@keelson/kernel'
 
-const RETRYABLE = { OPTION_INVALID: false } as const
+const RETRYABLE = {
+  BREAKER_OPEN: true,
+  SHED: true,
+  THROTTLED: true,
+  RATE_LIMITED: true,
+  ATTEMPT_TIMEOUT: true,
+  DEADLINE_EXCEEDED: true,
+  CLOSED: false,
+  STORE_UNAVAILABLE: true,
+  OPTION_INVALID: false,
+  SCOPE_INVALID: false,
+  INPUT_INVALID: false,
+  CHAOS: true,
+} as const
 
 /** The codes of this package; the README says when each is thrown. */
 export type ResilienceErrorCode = keyof typeof RETRYABLE

@@ -9,6 +9,7 @@ import { createIdempotency, memoryStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import { redisStore } from '@keelson/idempotency/redis'
 import { migrate, transact } from '@keelson/kernel/postgres'
+import { createPipeline } from '@keelson/resilience'
 import { checks, createHealth } from '@keelson/resilience/health'
 import { createHttp, watchDatabase } from '@keelson/http'
 import { opsApi } from '@keelson/http/apis'
@@ -68,7 +69,9 @@ test(
     http.begin(read)
     await http.compile({ cached: { ttl: '1m', per: 'scope' } }).late(read)
     await read.answered({ kind: 'whole', response: { status: 200, headers: [], body: Buffer.from('ok') } })
-    const components: Component[] = [...idempotency, ...caches]
+    const pipeline = opened.use(createPipeline({ name: 'carrier', retry: true, breaker: true, limit: 10 }))
+    await pipeline.run(() => 'answered')
+    const components: Component[] = [...idempotency, ...caches, pipeline]
     const api = opsApi({ http, components, health, authorize: 'public' })
     const { status, text } = await call(api, '/metrics')
     expect(status).toBe(200)
@@ -76,6 +79,7 @@ test(
       'keelson_idempotency_',
       'keelson_http_requests_total',
       'keelson_kernel_',
+      'keelson_resilience_calls_total',
       'keelson_process_',
       'keelson_health_check_up',
     ])

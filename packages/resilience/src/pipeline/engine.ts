@@ -1,0 +1,413 @@
+import { channel, tracingChannel } from 'node:diagnostics_channel'
+import { context, ms, traced, type Clock } from '@keelson/kernel'
+import { ResilienceError } from '../error.ts'
+import type { Attempt } from './attempt.ts'
+import type { BreakerReason, BreakerState } from './breaker.ts'
+import type { CallOptions, Work } from './call.ts'
+import type { Failure, FailureKind, Outcome, Suppressed } from './outcome.ts'
+import { HeldPermit, type Permit } from './permit.ts'
+import { refusalError, sharedRefusal, type RefusalKind } from './refusals.ts'
+import { Run } from './run.ts'
+import type { Settings } from './settings.ts'
+import { shown } from './shown.ts'
+import { Timeouts } from './timeouts.ts'
+import { ADMITTED, OPEN, QUEUE, RATE, SHED, THROTTLED, Upstream } from './upstream.ts'
+import { CLASSES, verdictOfError, type Verdict } from './verdict.ts'
+import type { Waiter } from './waiters.ts'
+
+const NO_OPTIONS: CallOptions = {}
+const CALL = tracingChannel('keelson:resilience:call')
+const STATE = channel('keelson:resilience:state')
+const CLOSED = 6
+const KINDS: Readonly<Record<number, RefusalKind>> = {
+  // Who may not wait is shed.
+  [QUEUE]: 'shed',
+  [OPEN]: 'open',
+  [SHED]: 'shed',
+  [THROTTLED]: 'throttled',
+  [RATE]: 'rate',
+  [CLOSED]: 'closed',
+}
+
+/** What only Keelson's own pipelines set. */
+export interface Internals {
+  /** A value that nobody is given: a late one, or that of an attempt that is made again. */
+  readonly discard?: (value: any) => void
+  /** True: the place is held until `release` is called. */
+  readonly keeps?: (value: any, release: () => void) => boolean
+}
+
+/** The parts of `new Promise` of the call that begins: an executor for each would be a function for each. */
+let resolveIt: (value: any) => void
+let rejectIt: (error: unknown) => void
+const executor = (resolve: (value: any) => void, reject: (error: unknown) => void): void => {
+  resolveIt = resolve
+  rejectIt = reject
+}
+
+/** All policies of a pipeline in one: what surrounds the calls, and is asked by them. */
+export class Engine {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly upstream: Upstream
+  readonly timeouts: Timeouts
+  /** Retries, hedges and fallbacks may begin in a timer's context, which is anybody's. */
+  readonly mayBeginOutside: boolean
+  readonly outcomes: Record<FailureKind | 'ok' | 'fallback', number> = {
+    ok: 0,
+    fallback: 0,
+    open: 0,
+    shed: 0,
+    throttled: 0,
+    rate: 0,
+    timeout: 0,
+    deadline: 0,
+    aborted: 0,
+    failed: 0,
+    closed: 0,
+  }
+  readonly suppressions: Record<Suppressed, number> = { budget: 0, deadline: 0, open: 0, shed: 0, layer: 0 }
+  attempts = 0
+  inFlight = 0
+  abandonments = 0
+  isClosed = false
+  readonly #internals: Internals
+  #firstLive: Run | undefined
+  /** Of each cell: the refusal that all share while its breaker is in one state. */
+  readonly #open: ({ readonly generation: number; readonly refusal: Promise<Failure> } | undefined)[] = []
+  readonly #refusals: Partial<Record<RefusalKind, Promise<Failure>>> = {}
+  #isServing = false
+
+  constructor(settings: Settings, internals: Internals = {}) {
+    this.settings = settings
+    this.clock = settings.clock
+    this.#internals = internals
+    this.timeouts = new Timeouts(settings.clock)
+    this.upstream = new Upstream(settings, (cell, from, to, reason) => this.#changed(cell, from, to, reason))
+    const { attemptMs, deadlineMs, attempts, hedges, fallback } = settings
+    this.mayBeginOutside =
+      hedges > 0 ||
+      (attemptMs !== Infinity && attempts > 1) ||
+      (fallback !== undefined && (attemptMs !== Infinity || deadlineMs !== Infinity))
+  }
+
+  /** `run` and `try`. */
+  call(work: Work<unknown>, options: CallOptions | undefined, answersOutcome: boolean): Promise<any> {
+    if (!CALL.hasSubscribers) return this.#call(work, options, answersOutcome)
+    const message: { pipeline: string; outcome?: string } = { pipeline: this.settings.name }
+    return traced(
+      'resilience:call',
+      () => message,
+      async () => {
+        const outcome = (await this.#call(work, options, true)) as Outcome<unknown>
+        message.outcome = outcome.ok ? (outcome.fallback ? 'fallback' : 'ok') : outcome.kind
+        if (answersOutcome) return outcome
+        if (outcome.ok) return outcome.value
+        throw outcome.error
+      },
+    )
+  }
+
+  #call(work: Work<unknown>, o: CallOptions | undefined, answersOutcome: boolean): Promise<any> {
+    const invalid =
+      typeof work === 'function' ? (o === undefined ? undefined : invalidOption(o)) : 'the work must be a function'
+    if (invalid !== undefined) return this.#invalid(invalid, answersOutcome)
+    const { settings, upstream } = this
+    const nowMs = this.clock.monotonic()
+    if (this.isClosed) return this.#refused('closed', 0, answersOutcome, nowMs)
+    const signal = o?.signal
+    if (signal?.aborted === true) return this.#atOnce('aborted', signal.reason, answersOutcome)
+    let endsMs = nowMs + settings.deadlineMs
+    if (o?.deadline !== undefined) endsMs = Math.min(endsMs, nowMs + ms(o.deadline))
+    const outer = context.get()
+    let isCutShort = false
+    let isRetried = false
+    if (outer !== undefined) {
+      if (outer.deadline !== undefined && outer.deadline < endsMs) {
+        endsMs = outer.deadline
+        isCutShort = true
+      }
+      isRetried = (outer.retryAttempt ?? 0) > 0
+    }
+    if (endsMs <= nowMs) {
+      return this.#atOnce(
+        'deadline',
+        new ResilienceError('DEADLINE_EXCEEDED', `pipeline "${settings.name}": no time is left`),
+        answersOutcome,
+      )
+    }
+    const cell = o?.key === undefined ? 0 : upstream.cells.of(o.key, nowMs)
+    const entry = upstream.enter(cell, nowMs)
+    if (entry > QUEUE) return this.#refused(KINDS[entry]!, cell, answersOutcome, nowMs)
+    if (upstream.budget !== undefined) upstream.budget.call(cell, nowMs)
+    const promise = new Promise(executor)
+    const run = new Run(this, work, answersOutcome, cell, o, nowMs, endsMs, isCutShort, isRetried)
+    run.resolve = resolveIt
+    run.reject = rejectIt
+    this.#join(run)
+    if (entry === ADMITTED) run.start(nowMs)
+    else run.queue(nowMs)
+    return promise
+  }
+
+  admit(o: CallOptions | undefined): Permit {
+    const { settings, upstream } = this
+    const invalid = o === undefined ? undefined : invalidOption(o)
+    if (invalid !== undefined) throw new ResilienceError('INPUT_INVALID', `pipeline "${settings.name}": ${invalid}`)
+    const nowMs = this.clock.monotonic()
+    const cell = this.isClosed ? 0 : upstream.cells.of(o?.key, nowMs)
+    const entry = this.isClosed ? CLOSED : upstream.enter(cell, nowMs)
+    if (entry === ADMITTED) return new HeldPermit(this, cell, nowMs)
+    const kind = KINDS[entry]!
+    this.outcomes[kind]++
+    throw refusalError(settings.name, kind, this.#retryAfterMs(kind, cell, nowMs))
+  }
+
+  /** Waits in line, or is shed for one who waits already. */
+  enqueue(run: Run, nowMs: number): void {
+    const { limits, waiters, latencies } = this.upstream
+    const medianMs = latencies.medianMs()
+    const waitMs = ((waiters!.sizeOf(run.cell) + 1) * medianMs) / limits!.limit(run.cell)
+    // Who cannot be served in time is told now.
+    const shed = nowMs + waitMs + medianMs >= run.endsMs ? run : waiters!.add(run.cell, run)
+    if (shed !== undefined) shed.refuse('shed', nowMs)
+  }
+
+  releasePlace(cell: number): void {
+    const { limits, waiters } = this.upstream
+    limits!.giveBack(cell)
+    if (waiters !== undefined && waiters.sizeOf(cell) > 0) this.#serve(cell)
+  }
+
+  #serve(cell: number): void {
+    // One that ends at once gives its place back in here: the loop goes on, not the stack.
+    if (this.#isServing) return
+    this.#isServing = true
+    try {
+      const { limits, waiters, latencies } = this.upstream
+      const nowMs = this.clock.monotonic()
+      for (;;) {
+        if (limits!.isFull(cell)) return
+        const waiter = waiters!.next(cell, nowMs)
+        if (waiter === undefined) return
+        waiters!.remove(cell, waiter)
+        this.#admit(waiter as Waiter & Run, nowMs, latencies.medianMs())
+      }
+    } finally {
+      this.#isServing = false
+    }
+  }
+
+  #admit(run: Run, nowMs: number, medianMs: number): void {
+    if (nowMs + medianMs >= run.endsMs) return run.refuse('shed', nowMs)
+    if (this.upstream.enterWithPlace(run.cell, nowMs) === ADMITTED) run.startInScope(nowMs)
+    else run.refuse('open', nowMs)
+  }
+
+  judgeValue(value: unknown): Verdict {
+    const judge = this.settings.judgeValue
+    return judge === undefined ? 'ok' : this.#checked(judge(value), 'value')
+  }
+
+  judgeError(error: unknown): Verdict {
+    const judge = this.settings.judgeError
+    return judge === undefined ? verdictOfError(error) : this.#checked(judge(error), 'error')
+  }
+
+  #checked(verdict: Verdict, member: string): Verdict {
+    const name: unknown = typeof verdict === 'object' && verdict !== null ? verdict.class : verdict
+    if (CLASSES.includes(name as never)) return verdict
+    throw new ResilienceError(
+      'INPUT_INVALID',
+      `pipeline "${this.settings.name}": "classify.${member}" must answer ${CLASSES.map((each) => `'${each}'`).join(', ')} (got ${String(name)})`,
+    )
+  }
+
+  discard(value: unknown): void {
+    this.#internals.discard?.(value)
+  }
+
+  keepsPlace(holder: Attempt, value: unknown): boolean {
+    return this.#internals.keeps?.(value, () => holder.releasePlace(this)) ?? false
+  }
+
+  begun(): void {
+    this.attempts++
+    this.inFlight++
+  }
+
+  ended(): void {
+    this.inFlight--
+  }
+
+  abandoned(works: number): void {
+    this.inFlight -= works
+    this.abandonments += works
+  }
+
+  count(outcome: FailureKind | 'ok'): void {
+    this.outcomes[outcome]++
+  }
+
+  suppressed(why: Suppressed): void {
+    this.suppressions[why]++
+  }
+
+  answer(
+    to: { readonly answersOutcome: boolean; readonly resolve: unknown; readonly reject: unknown },
+    failure: Failure,
+  ): void {
+    if (to.answersOutcome) (to.resolve as (outcome: Failure) => void)(failure)
+    else (to.reject as (error: unknown) => void)(failure.error)
+  }
+
+  /** The fallback answers for a failure; its own error comes with the first as its cause. */
+  fallBack(run: Run, failure: Failure): void {
+    this.#fallBack(failure).then(
+      (value) => run.resolve!(run.answersOutcome ? withFallback(value, failure.attempts) : value),
+      (error: unknown) => this.answer(run, { ...failure, error: caused(error, failure.error) }),
+    )
+  }
+
+  async #fallBack(failure: Failure): Promise<unknown> {
+    const value = await this.settings.fallback!(failure)
+    this.outcomes.fallback++
+    return value
+  }
+
+  #join(run: Run): void {
+    run.liveAfter = this.#firstLive
+    if (this.#firstLive !== undefined) this.#firstLive.liveBefore = run
+    this.#firstLive = run
+    if (run.cell !== 0) this.upstream.cells.busy[run.cell]!++
+  }
+
+  /** A call has ended. */
+  left(run: Run): void {
+    const { liveBefore, liveAfter } = run
+    if (liveBefore === undefined) this.#firstLive = liveAfter
+    else liveBefore.liveAfter = liveAfter
+    if (liveAfter !== undefined) liveAfter.liveBefore = liveBefore
+    run.liveBefore = run.liveAfter = undefined
+    if (run.cell !== 0) this.upstream.cells.busy[run.cell]!--
+  }
+
+  close(): void {
+    this.isClosed = true
+    for (let run = this.#firstLive; run !== undefined; run = this.#firstLive) run.close()
+    this.timeouts.close()
+  }
+
+  /** Before anything began. */
+  #refused(kind: RefusalKind, cell: number, answersOutcome: boolean, nowMs: number): Promise<unknown> {
+    this.outcomes[kind]++
+    if (answersOutcome && this.settings.fallback === undefined) return this.#sharedRefusal(kind, cell)
+    const retryAfter = this.#retryAfterMs(kind, cell, nowMs)
+    return this.#atOnceUncounted(kind, refusalError(this.settings.name, kind, retryAfter), answersOutcome, retryAfter)
+  }
+
+  #sharedRefusal(kind: RefusalKind, cell: number): Promise<Failure> {
+    const make = (): Promise<Failure> =>
+      sharedRefusal(this.settings.name, kind, () => this.#retryAfterMs(kind, cell, this.clock.monotonic()))
+    if (kind !== 'open') return (this.#refusals[kind] ??= make())
+    const generation = this.upstream.breakers!.generation[cell]!
+    const shared = this.#open[cell]
+    if (shared?.generation === generation) return shared.refusal
+    const refusal = make()
+    this.#open[cell] = { generation, refusal }
+    return refusal
+  }
+
+  #retryAfterMs(kind: RefusalKind, cell: number, nowMs: number): number | undefined {
+    if (kind === 'open') return this.upstream.breakers?.retryAfterMs(cell, nowMs)
+    return kind === 'rate' ? this.upstream.rate!.retryAfterMs(nowMs) : undefined
+  }
+
+  #atOnce(kind: 'aborted' | 'deadline', error: unknown, answersOutcome: boolean): Promise<unknown> {
+    this.outcomes[kind]++
+    return this.#atOnceUncounted(kind, error, answersOutcome, undefined)
+  }
+
+  #atOnceUncounted(
+    kind: FailureKind,
+    error: unknown,
+    answersOutcome: boolean,
+    retryAfter: number | undefined,
+  ): Promise<unknown> {
+    const failure: Failure = {
+      ok: false,
+      kind,
+      error,
+      ...(retryAfter === undefined ? {} : { retryAfter }),
+      attempts: 0,
+    }
+    if (this.settings.fallback !== undefined && kind !== 'aborted') {
+      return this.#fallBack(failure).then(
+        (value) => (answersOutcome ? withFallback(value, 0) : value),
+        (wrong: unknown) => {
+          const both = caused(wrong, error)
+          if (answersOutcome) return { ...failure, error: both }
+          throw both
+        },
+      )
+    }
+    return answersOutcome ? Promise.resolve(failure) : Promise.reject(error)
+  }
+
+  #invalid(what: string, answersOutcome: boolean): Promise<unknown> {
+    const error = new ResilienceError('INPUT_INVALID', `pipeline "${this.settings.name}": ${what}`)
+    return answersOutcome ? Promise.resolve({ ok: false, kind: 'failed', error, attempts: 0 }) : Promise.reject(error)
+  }
+
+  #changed(cell: number, from: BreakerState, to: BreakerState, reason: BreakerReason): void {
+    const key = this.upstream.cells.keyOf(cell)
+    const told = { pipeline: this.settings.name, ...(key === undefined ? {} : { key }), from, to, reason }
+    if (STATE.hasSubscribers) STATE.publish(told)
+    this.settings.logger[to === 'open' ? 'warn' : 'info'](told, `breaker of "${this.settings.name}" is ${to}`)
+    const { waiters } = this.upstream
+    if (to !== 'open' || waiters === undefined) return
+    // Who waits for a place would be refused when it is his turn.
+    const nowMs = this.clock.monotonic()
+    for (let waiter = waiters.next(cell, nowMs); waiter !== undefined; waiter = waiters.next(cell, nowMs)) {
+      ;(waiter as Waiter & Run).refuse('open', nowMs)
+    }
+  }
+}
+
+function withFallback(value: unknown, attempts: number): Outcome<unknown> {
+  return { ok: true, value, attempts, fallback: true }
+}
+
+function caused(error: unknown, cause: unknown): unknown {
+  if (error instanceof Error && error !== cause && error.cause === undefined && Object.isExtensible(error))
+    error.cause = cause
+  return error
+}
+
+const MAX_KEY_BYTES = 512
+const PRIORITIES: readonly unknown[] = [undefined, 0, 1, 2, 3]
+
+/** What is wrong with the options of a call. */
+function invalidOption({ key, signal, deadline, priority, idempotent }: CallOptions = NO_OPTIONS): string | undefined {
+  if (key !== undefined && !isKey(key))
+    return `"key" must be a string of 1 to ${MAX_KEY_BYTES} bytes (got ${shown(key)})`
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    return `"signal" must be an AbortSignal (got ${shown(signal)})`
+  if (!PRIORITIES.includes(priority)) return `"priority" must be 0, 1, 2 or 3 (got ${shown(priority)})`
+  if (idempotent !== undefined && typeof idempotent !== 'boolean')
+    return `"idempotent" must be true or false (got ${shown(idempotent)})`
+  if (deadline !== undefined) {
+    try {
+      ms(deadline)
+    } catch {
+      return `"deadline" must be a Duration such as 250, '250ms', '5s' (got ${shown(deadline)})`
+    }
+  }
+  return undefined
+}
+
+function isKey(key: unknown): boolean {
+  if (typeof key !== 'string' || key === '') return false
+  // Three bytes are the most that a unit of UTF-16 becomes.
+  return key.length * 3 <= MAX_KEY_BYTES || Buffer.byteLength(key) <= MAX_KEY_BYTES
+}

@@ -1,0 +1,351 @@
+import { AsyncResource } from 'node:async_hooks'
+import { context } from '@keelson/kernel'
+import { ResilienceError } from '../error.ts'
+import { Attempt } from './attempt.ts'
+import { delayMs } from './backoff.ts'
+import type { CallOptions, Work } from './call.ts'
+import type { Engine } from './engine.ts'
+import { giveUpOn, wasGivenUp } from './layers.ts'
+import type { Failure, FailureKind, Suppressed } from './outcome.ts'
+import { SignalHub, type Child } from './parent-signals.ts'
+import { refusalError, type RefusalKind } from './refusals.ts'
+import { Sleeper } from './timeouts.ts'
+import { ADMITTED, OPEN, QUEUE } from './upstream.ts'
+import type { Class, Verdict } from './verdict.ts'
+import type { Priority, Waiter } from './waiters.ts'
+
+const QUEUED = 0
+const RUNNING = 1
+const BACKING_OFF = 2
+const DONE = 3
+
+/**
+ * One call from its admission to its end. It is its own node in every list that it is in: of those that wait for a time,
+ * for a place and for a signal. Whatever it waits for, it has one time: the nearest.
+ */
+export class Run extends Sleeper implements Child, Waiter {
+  readonly engine: Engine
+  readonly work: Work<unknown>
+  /** Of `try`; `run` answers the value or rejects. */
+  readonly answersOutcome: boolean
+  readonly cell: number
+  readonly key: string | undefined
+  readonly priority: Priority
+  readonly isIdempotent: boolean
+  readonly joinedMs: number
+  readonly endsMs: number
+  /** The end is the context's, so it may be nearer than any call can come. */
+  readonly isCutShort: boolean
+  /** The context says that this is somebody's retry already. */
+  readonly isRetried: boolean
+  resolve: ((value: unknown) => void) | undefined = undefined
+  reject: ((error: unknown) => void) | undefined = undefined
+  /** How often the work was begun. */
+  works = 0
+  #tries = 0
+  #state = QUEUED
+  #attempt: Attempt | undefined = undefined
+  /** Those beside it. */
+  #hedges: Attempt[] | undefined = undefined
+  #nextHedgeMs = Infinity
+  /** The caller's async context, where something may have to begin outside of it. */
+  #scope: AsyncResource | undefined = undefined
+  /** What the last attempt came to: no kind is a value. */
+  #kind: FailureKind | undefined = undefined
+  #result: unknown = undefined
+  #verdict: Class = 'ok'
+  #retryAfterMs = 0
+  hub: SignalHub | undefined = undefined
+  hubBefore: Child | undefined = undefined
+  hubAfter: Child | undefined = undefined
+  inLine = false
+  lineBefore: Waiter | undefined = undefined
+  lineAfter: Waiter | undefined = undefined
+  liveBefore: Run | undefined = undefined
+  liveAfter: Run | undefined = undefined
+
+  constructor(
+    engine: Engine,
+    work: Work<unknown>,
+    answersOutcome: boolean,
+    cell: number,
+    options: CallOptions | undefined,
+    nowMs: number,
+    endsMs: number,
+    isCutShort: boolean,
+    isRetried: boolean,
+  ) {
+    super()
+    this.engine = engine
+    this.work = work
+    this.answersOutcome = answersOutcome
+    this.cell = cell
+    this.key = options?.key
+    this.priority = options?.priority ?? 1
+    this.isIdempotent = options?.idempotent === true
+    this.joinedMs = nowMs
+    this.endsMs = endsMs
+    this.isCutShort = isCutShort
+    this.isRetried = isRetried
+    if (options?.signal !== undefined) SignalHub.of(options.signal).add(this)
+    if (engine.mayBeginOutside) this.#keepScope()
+  }
+
+  /** The admission is made: the work begins, in the context of now. */
+  start(nowMs: number): void {
+    const { settings } = this.engine
+    // What the last attempt answered is not given to anybody now.
+    if (this.#tries > 0 && this.#kind === undefined) this.engine.discard(this.#result)
+    this.#state = RUNNING
+    this.#tries++
+    this.#hedges = undefined
+    this.#retryAfterMs = 0
+    this.#attempt = new Attempt(this, nowMs, undefined)
+    if (this.isIdempotent && settings.hedges > 0) this.#nextHedgeMs = nowMs + settings.hedgeMs
+    this.#sleep(nowMs)
+    this.#attempt.begin()
+  }
+
+  /** The same, out of a timer's or another call's context. */
+  startInScope(nowMs: number): void {
+    this.#scope!.runInAsyncScope(() => {
+      if (this.#tries === 0) this.start(nowMs)
+      else context.run({ retryAttempt: this.#tries }, () => this.start(nowMs))
+    })
+  }
+
+  /** All places are taken. */
+  queue(nowMs: number): void {
+    this.#keepScope()
+    this.#state = QUEUED
+    this.engine.timeouts.begin(this, this.endsMs, nowMs)
+    this.engine.enqueue(this, nowMs)
+  }
+
+  /** It has waited for nothing. */
+  refuse(kind: RefusalKind, nowMs: number): void {
+    this.#leave()
+    if (this.#tries > 0) return this.#end(kind === 'open' ? 'open' : 'shed')
+    const { upstream, settings } = this.engine
+    const retryAfterMs = kind === 'open' ? upstream.breakers?.retryAfterMs(this.cell, nowMs) : undefined
+    this.#fail(kind, refusalError(settings.name, kind, retryAfterMs), undefined, retryAfterMs)
+  }
+
+  wake(nowMs: number): void {
+    if (nowMs >= this.endsMs) return this.#deadlinePassed(nowMs)
+    if (this.#state === BACKING_OFF) return this.#tryAgain(nowMs)
+    if (nowMs >= this.#nextHedgeMs) this.#hedge(nowMs)
+    for (const attempt of this.#running()) {
+      if (nowMs >= attempt.endsMs && this.#state === RUNNING) this.#timedOut(attempt, nowMs)
+    }
+    if (this.#state === RUNNING) this.#sleep(nowMs)
+  }
+
+  abort(reason: unknown): void {
+    this.#cancel('aborted', reason)
+  }
+
+  close(): void {
+    this.#cancel('closed', refusalError(this.engine.settings.name, 'closed', undefined))
+  }
+
+  /** The work of an attempt has really ended. */
+  settled(attempt: Attempt, result: unknown, isError: boolean): void {
+    const { engine } = this
+    const nowMs = engine.clock.monotonic()
+    attempt.end(engine)
+    if (attempt.isOver) {
+      if (!isError) engine.discard(result)
+      if (attempt.holder.underWay === 0) attempt.holder.releasePlace(engine)
+      return
+    }
+    attempt.isOver = true
+    let verdict: Verdict
+    try {
+      verdict = isError ? engine.judgeError(result) : engine.judgeValue(result)
+    } catch (failure) {
+      // A judge that fails has said nothing of the upstream.
+      verdict = 'ignore'
+      result = failure
+      isError = true
+    }
+    this.#result = result
+    this.#kind = isError ? 'failed' : undefined
+    if (typeof verdict === 'string') {
+      this.#verdict = verdict
+      this.#retryAfterMs = 0
+    } else {
+      this.#verdict = verdict.class
+      this.#retryAfterMs = verdict.retryAfter ?? 0
+    }
+    this.#ended(attempt, false, nowMs)
+    if (attempt.holder.underWay === 0 && (isError || !engine.keepsPlace(attempt.holder, result))) {
+      attempt.holder.releasePlace(engine)
+    }
+  }
+
+  #timedOut(attempt: Attempt, nowMs: number): void {
+    const { settings } = this.engine
+    this.#kind = 'timeout'
+    this.#verdict = 'retry'
+    this.#retryAfterMs = 0
+    this.#result = new ResilienceError(
+      'ATTEMPT_TIMEOUT',
+      `pipeline "${settings.name}": no answer within ${settings.attemptMs} ms`,
+    )
+    attempt.giveUp(this.#result)
+    this.#ended(attempt, true, nowMs)
+  }
+
+  /** An attempt has come to `#verdict`. */
+  #ended(attempt: Attempt, isTimeout: boolean, nowMs: number): void {
+    const verdict = this.#verdict
+    const isOk = verdict === 'ok' || verdict === 'ignore'
+    // One of those beside it may still do better.
+    if (!isOk && this.#hedges !== undefined && this.#running().length > 0) return
+    this.#nextHedgeMs = Infinity
+    if (attempt.holder.underWay > 0) attempt.holder.abandonLater(this.engine)
+    this.#settleTicket(verdict, isTimeout, nowMs - attempt.startedMs, nowMs)
+    if (verdict !== 'retry' && verdict !== 'throttle') return this.#end(undefined)
+    const suppressed = this.#backOff(attempt, nowMs)
+    if (this.#state === RUNNING) this.#end(suppressed)
+  }
+
+  /** Waits for another attempt, or says why there is none; undefined too where the policy has no more. */
+  #backOff(attempt: Attempt, nowMs: number): Suppressed | undefined {
+    const { settings, upstream, timeouts } = this.engine
+    if (settings.attempts === 1) return undefined
+    if (this.isRetried || wasGivenUp(this.#result, attempt.mark)) return 'layer'
+    if (this.#tries >= settings.attempts) return undefined
+    const againMs = nowMs + delayMs(settings.backoff, this.#tries, this.#retryAfterMs, settings.random)
+    if (againMs + upstream.latencies.medianMs() >= this.endsMs) return 'deadline'
+    if (upstream.budget !== undefined && !upstream.budget.take(this.cell, nowMs)) return 'budget'
+    this.#keepScope()
+    this.#state = BACKING_OFF
+    timeouts.begin(this, againMs, nowMs)
+    return undefined
+  }
+
+  #tryAgain(nowMs: number): void {
+    const entry = this.engine.upstream.enter(this.cell, nowMs)
+    if (entry === ADMITTED) this.startInScope(nowMs)
+    else if (entry === QUEUE) this.queue(nowMs)
+    else this.refuse(entry === OPEN ? 'open' : 'shed', nowMs)
+  }
+
+  #hedge(nowMs: number): void {
+    const { settings, upstream } = this.engine
+    const begun = (this.#hedges?.length ?? 0) + 1
+    this.#nextHedgeMs = begun < settings.hedges ? nowMs + settings.hedgeMs : Infinity
+    if (upstream.budget !== undefined && !upstream.budget.take(this.cell, nowMs)) return
+    const hedge = new Attempt(this, nowMs, this.#attempt)
+    ;(this.#hedges ??= []).push(hedge)
+    this.#scope!.runInAsyncScope(() => hedge.begin())
+  }
+
+  #deadlinePassed(nowMs: number): void {
+    const { upstream, settings } = this.engine
+    this.#leave()
+    if (this.#state === RUNNING) {
+      const ranMs = nowMs - this.#attempt!.startedMs
+      // What is cut shorter than calls take says nothing of the upstream.
+      const isItsFault = !this.isCutShort || ranMs >= upstream.latencies.medianMs()
+      this.#settleTicket(isItsFault ? 'retry' : 'ignore', isItsFault, ranMs, nowMs)
+    }
+    const waitedMs = Math.round(this.endsMs - this.joinedMs)
+    const error = new ResilienceError(
+      'DEADLINE_EXCEEDED',
+      `pipeline "${settings.name}": no answer within ${waitedMs} ms`,
+      this.#kind === undefined ? {} : { cause: this.#result },
+    )
+    this.#fail('deadline', error, undefined, undefined)
+  }
+
+  #cancel(kind: 'aborted' | 'closed', reason: unknown): void {
+    if (this.#state === DONE) return
+    this.#leave()
+    this.#settleTicket('ignore', false, 0, this.engine.clock.monotonic())
+    this.#fail(kind, reason, undefined, undefined)
+  }
+
+  /** It waits for no place, and for no other attempt: a retry that has not begun costs nothing. */
+  #leave(): void {
+    const { upstream } = this.engine
+    if (this.inLine) upstream.waiters!.remove(this.cell, this)
+    if (this.#tries > 0 && this.#state !== RUNNING) upstream.budget?.giveBack(this.cell)
+  }
+
+  #settleTicket(verdict: Class, isTimeout: boolean, latencyMs: number, nowMs: number): void {
+    const attempt = this.#attempt
+    if (attempt === undefined || !attempt.holdsTicket) return
+    attempt.holdsTicket = false
+    this.engine.upstream.settle(attempt, verdict, isTimeout, latencyMs, this.#retryAfterMs, nowMs)
+  }
+
+  /** No more attempts: what the last one came to is the answer. */
+  #end(suppressed: Suppressed | undefined): void {
+    const { engine } = this
+    const isOk = this.#verdict === 'ok' || this.#verdict === 'ignore'
+    if (suppressed !== undefined) engine.suppressed(suppressed)
+    if (!isOk && engine.settings.attempts > 1) giveUpOn(this.#result)
+    if (this.#kind !== undefined)
+      return this.#fail(this.#kind, this.#result, suppressed, this.#retryAfterMs || undefined)
+    this.#done(undefined)
+    engine.count(isOk ? 'ok' : 'failed')
+    if (this.answersOutcome) this.resolve!({ ok: true, value: this.#result, attempts: this.works, fallback: false })
+    else this.resolve!(this.#result)
+  }
+
+  #fail(kind: FailureKind, error: unknown, suppressed: Suppressed | undefined, retryAfter: number | undefined): void {
+    this.#done(error)
+    const { engine } = this
+    engine.count(kind)
+    const failure: Failure = {
+      ok: false,
+      kind,
+      error,
+      ...(retryAfter === undefined ? {} : { retryAfter }),
+      attempts: this.works,
+      ...(suppressed === undefined ? {} : { suppressed }),
+    }
+    if (engine.settings.fallback === undefined || kind === 'aborted') return engine.answer(this, failure)
+    if (this.#scope === undefined) engine.fallBack(this, failure)
+    else this.#scope.runInAsyncScope(() => engine.fallBack(this, failure))
+  }
+
+  /** Nothing waits for it from here on; works that still run are told `reason`. */
+  #done(reason: unknown): void {
+    this.#state = DONE
+    if (this.list !== undefined) this.list.remove(this)
+    if (this.hub !== undefined) this.hub.remove(this)
+    const attempt = this.#attempt
+    if (attempt !== undefined) {
+      if (!attempt.isOver) attempt.giveUp(reason ?? LOST)
+      if (this.#hedges !== undefined) for (const hedge of this.#running()) hedge.giveUp(reason ?? LOST)
+      if (attempt.underWay > 0) attempt.abandonLater(this.engine)
+    }
+    this.engine.left(this)
+  }
+
+  /** Attempts whose result counts. */
+  #running(): Attempt[] {
+    const all = this.#hedges === undefined ? [this.#attempt!] : [this.#attempt!, ...this.#hedges]
+    return all.filter(({ isOver }) => !isOver)
+  }
+
+  /** Until the nearest time at which something is to be done. */
+  #sleep(nowMs: number): void {
+    let dueMs = Math.min(this.endsMs, this.#nextHedgeMs)
+    const attempt = this.#attempt!
+    if (!attempt.isOver && attempt.endsMs < dueMs) dueMs = attempt.endsMs
+    if (this.#hedges !== undefined) for (const { endsMs } of this.#running()) if (endsMs < dueMs) dueMs = endsMs
+    this.engine.timeouts.begin(this, dueMs, nowMs)
+  }
+
+  #keepScope(): void {
+    this.#scope ??= new AsyncResource('keelson.call', { requireManualDestroy: true })
+  }
+}
+
+/** Why the slower of two attempts is given up. */
+const LOST = new DOMException('Another attempt has answered.', 'AbortError')
