@@ -1,5 +1,5 @@
 import type { Clock } from '@keelson/kernel'
-import type { CacheTier } from '@keelson/cache'
+import type { CacheTier, DropLog } from '@keelson/cache'
 
 /** 'refused': nothing arrives. 'mute': all arrives, no answer comes. */
 export type Fault = 'none' | 'refused' | 'mute'
@@ -8,6 +8,7 @@ export type Fault = 'none' | 'refused' | 'mute'
 export interface Line {
   readonly clock: Clock
   tier(of: CacheTier): CacheTier
+  log(of: DropLog): DropLog
   readonly fault: Fault
   break(fault: Fault): void
   /** Messages come so much later, in their order. */
@@ -28,6 +29,8 @@ export function openLine(outer: Clock, lagMs: number): Line {
   let lastMs = 0
   let isDead = false
   const hung: ((error: Error) => void)[] = []
+  const killed = Promise.withResolvers<never>()
+  killed.promise.catch(() => {})
 
   /** Once the node runs. */
   function whenAwake(run: () => void): void {
@@ -96,13 +99,18 @@ export function openLine(outer: Clock, lagMs: number): Line {
       line.resume()
       paused = true
       // Its connections are closed: what it had locked is free.
-      for (const reject of hung) reject(gone())
+      for (const reject of [...hung, killed.reject]) reject(gone())
     },
     heal() {
       fault = 'none'
       line.lagMs = 0
       line.resume()
     },
+    log: (of) => ({
+      ...of,
+      // Of a node that is killed the transaction is rolled back, whatever it waits for.
+      claim: (name, o, apply) => of.claim(name, o, (rows) => Promise.race([apply(rows), killed.promise])),
+    }),
     tier: (of) => ({
       ...of,
       read: (...args) => call(() => of.read(...args)),

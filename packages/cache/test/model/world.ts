@@ -79,7 +79,7 @@ export async function play({ tier, coherence, lagsMs, steps }: Scenario): Promis
     const caches = createCache({
       name: 'model',
       store,
-      ...(tier === 'memory' ? {} : { log: log.log }),
+      ...(tier === 'memory' ? {} : { log: line.log(log.log) }),
       coherence,
       clock: line.clock,
       lease: LEASE_MS,
