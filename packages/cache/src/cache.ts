@@ -5,6 +5,9 @@ import type { Key, KeyPart } from './key.ts'
 import type { LoadContext } from './load-context.ts'
 import type { Dropped, Lookup } from './lookup.ts'
 
+/** A key among many: that a computed list has a part is seen when it is used. */
+type AnyKey = Key | readonly KeyPart[]
+
 /** The entries of one scope (tenant). */
 export interface Cache {
   /** The scope. */
@@ -32,10 +35,10 @@ export interface Cache {
   /** Out of this process's memory alone, at once. As `get` never older than an acknowledged invalidation. */
   peek<T>(key: Key): T | undefined
   /** In one round trip; at most 1,000 keys. */
-  getMany<T>(keys: readonly Key[]): Promise<(T | undefined)[]>
+  getMany<T>(keys: readonly AnyKey[]): Promise<(T | undefined)[]>
   /** `load` is given the keys that are missing and answers their values in that order. At most 1,000 keys. */
   getOrSetMany<T>(
-    keys: readonly Key[],
+    keys: readonly AnyKey[],
     load: (missing: readonly Key[]) => Promise<readonly T[]>,
     o?: EntryOptions<T>,
   ): Promise<T[]>
@@ -45,7 +48,7 @@ export interface Cache {
    */
   set<T>(key: Key, value: T, o?: Duration | EntryOptions<T>): Promise<Dropped>
   /** Invalidates keys. As `invalidate`. */
-  delete(...keys: Key[]): Promise<Dropped>
+  delete(...keys: AnyKey[]): Promise<Dropped>
   /**
    * Resolves when no node can serve what had one of these tags before. Rejects with STORE_UNAVAILABLE: this node then
    * owes it, and pays before it reads from the store again.
@@ -65,12 +68,18 @@ export interface Cache {
   drop(...tags: string[]): DropEffect
   /** Whether exactly this version is still valid: no body, no load. False while the store is away. */
   fresh(key: Key, version: string): Promise<boolean>
-  /** `fn` through the cache under the key `[name, ...args]`. */
-  wrap<A extends KeyPart[], T>(
+  /**
+   * `fn` through the cache under the key `[name, ...args]`; arguments left out at the end are no parts of it. `this` is
+   * handed on, and is no part of the key either.
+   */
+  wrap<A extends (KeyPart | undefined)[], T>(
     name: string,
     fn: (...args: A) => Promise<T>,
     o?: EntryOptions<T>,
   ): (...args: A) => Promise<T>
-  /** The same scope for a reader that knows of this stamp: never older, whatever the coherence. */
+  /**
+   * The same scope for a reader that knows of this stamp: never older, whatever the coherence. What it reads comes from
+   * the shared store, so the stamp itself is not compared, and one of another cache does no harm.
+   */
   at(stamp: string): Cache
 }

@@ -12,6 +12,7 @@ import {
 import type { Caches, CacheStatus } from './caches.ts'
 import { createEntries } from './entries.ts'
 import { CacheError, optionFailure } from './error.ts'
+import type { Flight } from './flight.ts'
 import { createGate } from './gate.ts'
 import { createGuardedTier } from './guarded-tier.ts'
 import { createInvalidations } from './invalidations.ts'
@@ -60,7 +61,7 @@ export function createCache(given: CacheOptions): Caches {
   const relayed = inProcess || log === (store as unknown) ? undefined : log
   const l1 = memoryOf()
   const states = createScopeStates(l1)
-  const loads = new Set<object>()
+  const loads = new Set<Flight>()
   let running = false
   let closed = false
   let unstartedReads = 0
@@ -380,6 +381,7 @@ export function createCache(given: CacheOptions): Caches {
     closed = true
     await stop({ drain: 0 })
     ;(lease as { endsMs: number }).endsMs = -Infinity
+    for (const load of loads) load.abort(new CacheError('CLOSED', 'this cache was closed while it loaded'))
     locks.close()
     await (await ears)?.leave()
     guard.close()

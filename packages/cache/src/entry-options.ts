@@ -75,11 +75,7 @@ export function checkEntryOptions(owner: string, given: Duration | EntryOptions 
     const known = [...base.policies.keys()].join(', ') || 'none'
     throw optionFailure(`${owner}: "policy" must be one of createCache's policies: ${known} (got '${o.policy}')`)
   }
-  for (const name of ['ttl', 'negativeTtl'] as const) {
-    const value = o[name]
-    if (value === undefined || value <= base.maxTtl) continue
-    throw optionFailure(`${owner}: "${name}" must be at most maxTtl, ${base.maxTtl} ms (got ${value})`)
-  }
+  checkTimes(owner, o, base.maxTtl)
   if (Array.isArray(o.tags)) checkTags(o.tags, { implicit: false })
   return {
     ttl: o.ttl ?? under.ttl,
@@ -90,5 +86,18 @@ export function checkEntryOptions(owner: string, given: Duration | EntryOptions 
     softTimeout: o.softTimeout ?? under.softTimeout,
     schema: o.schema ?? under.schema,
     signal: o.signal,
+  }
+}
+
+/** @throws CacheError OPTION_INVALID for what is longer than `maxTtl`: what is older cannot be known to be valid. */
+export function checkTimes(
+  owner: string,
+  given: Readonly<Record<'ttl' | 'negativeTtl' | 'grace', number | undefined>>,
+  maxTtl: number,
+): void {
+  for (const name of ['ttl', 'negativeTtl', 'grace'] as const) {
+    const value = given[name]
+    if (value !== undefined && value > maxTtl)
+      throw optionFailure(`${owner}: "${name}" must be at most maxTtl, ${maxTtl} ms (got ${value})`)
   }
 }

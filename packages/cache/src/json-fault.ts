@@ -3,7 +3,7 @@ const MAX_DEPTH = 200
 
 /**
  * Why JSON would not carry a value back equal, naming the place; undefined when it would. A member that is `undefined`
- * is allowed: it comes back as missing, which reads the same.
+ * is allowed: it comes back as missing, which reads the same. So is -0, which comes back as 0.
  */
 export function jsonFault(value: unknown): string | undefined {
   return faultOf(value, '', [])
@@ -34,6 +34,8 @@ function faultInside(value: object, at: string | number, above: object[]): strin
     if (prototype !== Object.prototype && prototype !== null) return named(`an instance of ${classOf(value)}`, at)
     if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return named('an object with toJSON()', at)
     if (Object.getOwnPropertySymbols(value).length > 0) return named('a member named by a symbol', at)
+  } else if (!Array.isArray(Object.getPrototypeOf(value))) {
+    return named(`an instance of ${classOf(value)}`, at)
   }
   above.push(value)
   const fault = Array.isArray(value) ? faultOfItems(value, above) : faultOfMembers(value as Members, above)
@@ -49,7 +51,7 @@ function faultOfItems(items: readonly unknown[], above: object[]): string | unde
     const fault = faultOf(items[i], i, above)
     if (fault !== undefined) return fault
   }
-  return undefined
+  return Object.keys(items).length === items.length ? undefined : 'an array with members of its own'
 }
 
 function faultOfMembers(members: Members, above: object[]): string | undefined {

@@ -4,7 +4,7 @@ import { checkTags } from './tag.ts'
 
 /** What a loader may know and say. */
 export interface LoadContext<T> {
-  /** Aborts when nobody waits any more, or at the load's `timeout`. */
+  /** Aborts when nobody waits any more, at the load's `timeout`, or when the cache is closed. */
   readonly signal: AbortSignal
   /** What is kept of this key and has only turned stale. */
   readonly previous?: { readonly value: T; readonly version: string }

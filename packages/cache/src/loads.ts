@@ -22,7 +22,7 @@ export type RunLoad = (flight: Flight, loader: Loader, policy: Policy) => Promis
 export function createRunLoad(o: {
   readonly name: string
   readonly metrics: CacheMetrics
-  readonly running: Set<object>
+  readonly running: Set<Flight>
   readonly maxTtl: number
   readonly handOut: HandOut
   readonly clock: Clock
@@ -33,7 +33,7 @@ export function createRunLoad(o: {
   return async (flight, loader, policy) => {
     const notes = loadNotes(flight.signal, previousOf(flight.stale, handOut), maxTtl)
     const startMs = clock.monotonic()
-    running.add(notes)
+    running.add(flight)
     metrics.loads.inc(metrics.labels)
     try {
       const value = await traced(
@@ -46,7 +46,7 @@ export function createRunLoad(o: {
       if (!flight.abandoned) logger.warn({ err: error, cache: name }, 'cache.loader.failed')
       throw error
     } finally {
-      running.delete(notes)
+      running.delete(flight)
       metrics.loadSeconds.observe((clock.monotonic() - startMs) / 1000, metrics.labels)
     }
   }

@@ -8,7 +8,7 @@ import {
   type Logger,
   type OptionSpec,
 } from '@keelson/kernel'
-import { checkEntryOptions, type EntryOptions, type Policy } from './entry-options.ts'
+import { checkEntryOptions, checkTimes, type EntryOptions, type Policy } from './entry-options.ts'
 import { optionFailure } from './error.ts'
 import { memoryStore } from './memory.ts'
 import type { CacheStore, DropLog } from './store.ts'
@@ -31,15 +31,15 @@ export interface CacheOptions {
   readonly coherence?: 'strong' | 'bounded'
   /** How long a node may serve from memory on one renewal; default 1 s, at most 10 s. The same on all nodes. */
   readonly lease?: Duration
-  /** Of an entry whose call says nothing; default 5 min. */
+  /** Of an entry whose call says nothing; default 5 min, or `maxTtl` where that is less. */
   readonly ttl?: Duration
-  /** The longest that any call may ask for; default 7 d, on Postgres 24 h. */
+  /** The longest `ttl`, `negativeTtl` and `grace` that any call may ask for; default 7 d, on Postgres 24 h. */
   readonly maxTtl?: Duration
   /** Share of a time to live that chance takes away, so that entries do not end together; default 0.1. */
   readonly jitter?: number
   /** How long a stale entry is kept, to be served when its load fails or is slow; default 0. */
   readonly grace?: Duration
-  /** Of a loaded null; default 30 s. */
+  /** Of a loaded null; default 30 s, or `maxTtl` where that is less. */
   readonly negativeTtl?: Duration
   /** How early one caller refreshes an entry before its end (XFetch's beta); default 1, 0 never. */
   readonly early?: number
@@ -67,6 +67,8 @@ export interface CacheOptions {
   readonly logger?: Logger
 }
 
+const TTL_MS = 300_000
+const NEGATIVE_TTL_MS = 30_000
 const WORD = /^[a-z][a-z0-9_-]{0,31}$/
 const BYTES = /^(\d+(?:\.\d+)?)(kb|mb)$/
 const UNIT = { kb: 1_024, mb: 1_048_576 } as const
@@ -83,11 +85,11 @@ const SPEC = {
   ),
   coherence: opt.oneOf<'strong' | 'bounded'>(['strong', 'bounded'], 'strong'),
   lease: opt.duration('1s', { min: '50ms', max: '10s' }),
-  ttl: opt.duration('5m', { min: 1 }),
+  ttl: opt.duration(undefined, { min: 1 }),
   maxTtl: opt.duration(undefined, { min: 1, max: '365d' }),
   jitter: fraction(0.1),
   grace: opt.duration(0),
-  negativeTtl: opt.duration('30s', { min: 1 }),
+  negativeTtl: opt.duration(undefined, { min: 1 }),
   early: opt.custom<number>('a number from 0 to 10', (given) => inRange(given, 10), 1),
   storeTimeout: opt.duration('250ms', { min: '10ms', max: '1m' }),
   maxLoad: opt.duration('60s', { min: '1s', max: '1h' }),
@@ -153,21 +155,15 @@ export interface CheckedOptions {
 
 /** @throws CacheError OPTION_INVALID */
 export function checkCacheOptions(options: CacheOptions): CheckedOptions {
-  const {
-    ttl,
-    grace,
-    negativeTtl,
-    policies,
-    maxTtl: given,
-    ...o
-  } = checkOptions('createCache', options, SPEC, optionFailure)
+  const { ttl, grace, negativeTtl, policies, ...o } = checkOptions('createCache', options, SPEC, optionFailure)
   const store = o.store ?? memoryStore({ clock: o.clock })
-  const maxTtl = given ?? (store.kind === 'postgres' ? 86_400_000 : 604_800_000)
-  for (const [name, value] of Object.entries({ ttl, negativeTtl })) {
-    if (value > maxTtl)
-      throw optionFailure(`createCache: "${name}" must be at most maxTtl, ${maxTtl} ms (got ${value})`)
+  const maxTtl = o.maxTtl ?? (store.kind === 'postgres' ? 86_400_000 : 604_800_000)
+  checkTimes('createCache', { ttl, negativeTtl, grace }, maxTtl)
+  const defaults: Policy = {
+    ttl: ttl ?? Math.min(TTL_MS, maxTtl),
+    negativeTtl: negativeTtl ?? Math.min(NEGATIVE_TTL_MS, maxTtl),
+    grace,
   }
-  const defaults: Policy = { ttl: Math.min(ttl, maxTtl), grace, negativeTtl }
   return {
     ...o,
     store,

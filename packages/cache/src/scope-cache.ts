@@ -220,7 +220,7 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
       return { stamp, tags: [keyOf(key)] }
     },
 
-    async delete(...keys) {
+    async delete(...keys: Key[]) {
       const tags = given(keys.map(keyOf), 'delete')
       return drop([{ scope, tags }], tags)
     },
@@ -256,11 +256,15 @@ export function scopeCache(parts: CacheParts, state: ScopeState, causal = false)
       return (await read(key, false))?.version === version
     },
 
-    wrap<A extends KeyPart[], T>(name: string, fn: (...args: A) => Promise<T>, o?: EntryOptions<T>) {
+    wrap<A extends (KeyPart | undefined)[], T>(name: string, fn: (...args: A) => Promise<T>, o?: EntryOptions<T>) {
       encodeKey([name])
       checkFunction('what is wrapped', fn)
       policyOf(o)
-      return (...args: A) => cache.getOrSet<T>([name, ...args], () => fn(...args), o)
+      return function (this: unknown, ...args: A) {
+        // A parameter that is left out, or given as undefined, is one call.
+        const parts = args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1) as KeyPart[]
+        return cache.getOrSet<T>([name, ...parts], () => fn.apply(this, args), o)
+      }
     },
 
     at(stamp) {

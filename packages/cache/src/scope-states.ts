@@ -3,7 +3,10 @@ import { CacheError } from './error.ts'
 import type { L1 } from './l1/l1.ts'
 import type { ScopeState } from './scope-state.ts'
 
-/** The states of all scopes that anybody holds: a million tenants of the past cost nothing. */
+/**
+ * The states of all scopes that anybody holds: a million tenants of the past cost nothing, once the event loop has
+ * turned. Until then a weak reference keeps what it refers to: a loop over all tenants should now and then await I/O.
+ */
 export interface ScopeStates {
   /** @throws CacheError SCOPE_INVALID */
   of(name: string): ScopeState

@@ -9,7 +9,8 @@ export function kept(value: unknown, share: Share): unknown {
 /** What a caller gets of a kept value. Bytes cannot be frozen, so they are copied. */
 export function handedOut(value: unknown, share: Share): unknown {
   if (typeof value !== 'object' || value === null || share === 'unsafe') return value
-  if (value instanceof Uint8Array) return value.slice()
+  // A Buffer's own slice() copies nothing.
+  if (value instanceof Uint8Array) return Uint8Array.prototype.slice.call(value)
   return share === 'clone' ? structuredClone(value) : value
 }
 

@@ -28,6 +28,8 @@ export interface Values {
 }
 
 const RAW = 'raw'
+/** A Buffer is bytes, too, but its methods are others. */
+const BUFFER = 'buffer'
 /** Follows the id of a codec. */
 const ZSTD = '+zstd'
 /** A stored body that claims to be larger when unpacked is not ours. */
@@ -63,7 +65,7 @@ export function isValueCodec(given: unknown): given is ValueCodec {
   return (
     typeof id === 'string' &&
     /^[a-z0-9-]{1,16}$/.test(id) &&
-    ![RAW, 'json', 'v8'].includes(id) &&
+    ![RAW, BUFFER, 'json', 'v8'].includes(id) &&
     typeof encode === 'function' &&
     typeof decode === 'function'
   )
@@ -73,15 +75,22 @@ export function createValues(given: 'json' | 'v8' | ValueCodec, compressAbove: n
   const codec = given === 'json' ? json : given === 'v8' ? v8 : given
 
   function plain(value: unknown): Encoded {
-    if (value instanceof Uint8Array) return { codec: RAW, body: value }
+    if (value instanceof Uint8Array) return { codec: Buffer.isBuffer(value) ? BUFFER : RAW, body: value }
     const body = codec.encode(value)
     return { codec: codec.id, body: typeof body === 'string' ? encoder.encode(body) : body }
+  }
+
+  function decoded(id: string, bytes: Uint8Array): unknown {
+    if (id === RAW) return new Uint8Array(bytes)
+    if (id === BUFFER) return Buffer.from(bytes)
+    if (id !== codec.id) throw new Error(`an entry of codec '${id}'`)
+    return codec.decode(bytes)
   }
 
   return {
     copy(value) {
       const { codec: id, body } = plain(value)
-      return id === RAW ? new Uint8Array(body) : codec.decode(body)
+      return decoded(id, body)
     },
     encode(value) {
       const encoded = plain(value)
@@ -93,9 +102,7 @@ export function createValues(given: 'json' | 'v8' | ValueCodec, compressAbove: n
       const packed = id.endsWith(ZSTD)
       const bytes = packed ? zstdDecompressSync(body, { maxOutputLength: MAX_UNPACKED_BYTES }) : body
       const name = packed ? id.slice(0, -ZSTD.length) : id
-      if (name === RAW) return new Uint8Array(bytes)
-      if (name !== codec.id) throw new Error(`an entry of codec '${name}'`)
-      return codec.decode(bytes)
+      return decoded(name, bytes)
     },
   }
 }

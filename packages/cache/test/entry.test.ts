@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import { createCache } from '@keelson/cache'
-import { leased } from './leased.ts'
+import { leased, settled } from './leased.ts'
 
 test('an entry has at most 64 tags, wherever they come from', async () => {
   await using caches = createCache({ name: 'tags' })
@@ -52,4 +52,74 @@ test('a load that throws gives its lock back: others load at once', async () => 
   await expect(failing).rejects.toThrow('no')
   expect(await b.caches.scope('s').getOrSet('k', () => 1)).toBe(1)
   expect(all.clock.monotonic()).toBe(0)
+})
+
+test.each(['freeze', 'clone', 'unsafe'] as const)('bytes come back as what they were, with share %s', async (share) => {
+  await using all = leased()
+  const [a, b] = [all.node({ share }).caches.scope('s'), all.node({ share }).caches.scope('s')]
+  const loaded = { buffer: Buffer.from('ab'), array: new Uint8Array([1, 2]) }
+  for (const [key, bytes] of Object.entries(loaded)) {
+    const found = [await a.getOrSet(key, () => bytes), await a.getOrSet(key, () => bytes), await b.get(key)]
+    for (const each of found) {
+      expect(each).toEqual(bytes)
+      expect(Buffer.isBuffer(each)).toBe(key === 'buffer')
+      // Nobody's bytes are another's.
+      if (share !== 'unsafe') (each as Uint8Array)[0] = 0
+    }
+  }
+})
+
+test('a list with members of its own is answered, and not stored', async () => {
+  await using caches = createCache({ name: 'members' })
+  const cache = caches.scope('s')
+  const found = /b/.exec('abc')
+  expect(await cache.getOrSet('k', () => found)).toBe(found)
+  expect(await cache.has('k')).toBe(false)
+  await expect(cache.set('k', found)).rejects.toMatchObject({ code: 'VALUE_UNSUPPORTED' })
+})
+
+test('times that nobody named follow a shorter maxTtl', async () => {
+  await using caches = createCache({ name: 'short', maxTtl: '10s', jitter: 0 })
+  const cache = caches.scope('s')
+  for (const value of [1, null]) {
+    const { ttl } = await cache.lookup(`k${value}`, () => value)
+    expect(ttl).toBeGreaterThan(9_000)
+    expect(ttl).toBeLessThanOrEqual(10_000)
+  }
+})
+
+test('a wrapped function has its this; arguments left out at the end are no parts of the key', async () => {
+  await using caches = createCache({ name: 'wrapped' })
+  const cache = caches.scope('s')
+  const calls: unknown[] = []
+  async function inWords(this: unknown, id: string, lang?: string): Promise<string> {
+    calls.push([id, lang])
+    return `${(this as { name: string }).name} ${id} ${lang}`
+  }
+  const shop = { name: 'shop', find: cache.wrap('find', inWords) }
+  expect([await shop.find('a'), await shop.find('a', undefined), await shop.find('a', 'de')]).toEqual([
+    'shop a undefined',
+    'shop a undefined',
+    'shop a de',
+  ])
+  expect(calls).toHaveLength(2)
+  expect(await cache.has(['find', 'a'])).toBe(true)
+  const between = cache.wrap('between', async (a: string, b?: string, c?: string) => `${a}${b}${c}`)
+  await expect(between('a', undefined, 'c')).rejects.toMatchObject({ code: 'KEY_INVALID' })
+})
+
+test('close() aborts what still loads', async () => {
+  const caches = createCache({ name: 'closing' })
+  const aborted = Promise.withResolvers<unknown>()
+  const load = caches.scope('s').getOrSet('k', async ({ signal }) => {
+    signal.addEventListener('abort', () => aborted.resolve(signal.reason))
+    throw await aborted.promise
+  })
+  const fails = expect(load).rejects.toMatchObject({ code: 'CLOSED' })
+  await settled()
+  await caches.stop({ drain: 0 })
+  expect((await caches.inspect()).loads.running).toBe(1)
+  await caches.close()
+  expect(await aborted.promise).toMatchObject({ code: 'CLOSED' })
+  await fails
 })

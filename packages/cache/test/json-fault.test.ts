@@ -5,6 +5,7 @@ import { jsonFault } from '../src/json-fault.ts'
 class Account {
   readonly id = 1
 }
+class Rows extends Array<number> {}
 const cycle: Record<string, unknown> = {}
 cycle['self'] = cycle
 
@@ -31,6 +32,8 @@ describe('jsonFault', () => {
     [{ ['__proto__']: new Date() }, 'an instance of Date at "__proto__"'],
     [{ [Symbol('x')]: 1 }, 'a member named by a symbol'],
     [{ toJSON: () => 1 }, 'an object with toJSON()'],
+    [{ found: /b/.exec('abc') }, 'an array with members of its own'],
+    [new Rows(), 'an instance of Rows'],
   ])('names what is wrong with %o', (value, fault) => {
     expect(jsonFault(value)).toBe(fault)
   })

@@ -27,6 +27,9 @@ test('a value keeps its type', () => {
     expectTypeOf(await cache.getOrSetMany(['a'], async () => [1])).toEqualTypeOf<number[]>()
     const byId = cache.wrap('user', async (id: string, depth: number) => ({ id, depth }))
     expectTypeOf(byId).toEqualTypeOf<(id: string, depth: number) => Promise<{ id: string; depth: number }>>()
+    const inWords = cache.wrap('words', async (id: string, lang?: string) => `${id} ${lang}`)
+    expectTypeOf(inWords).toEqualTypeOf<(id: string, lang?: string) => Promise<string>>()
+    cache.wrap('words', async (id: string, lang = 'en') => `${id} ${lang}`)
   })
 })
 
@@ -34,6 +37,12 @@ test('keys are texts, or lists of texts and numbers', () => {
   compiled(() => [
     cache.get(['user', 7]),
     cache.get('user'),
+    cache.getMany([7, 8].map((id) => ['user', id])),
+    cache.delete(...[7, 8].map((id) => ['user', id])),
+    cache.getOrSetMany(
+      [7, 8].map((id) => ['user', id]),
+      async (missing) => missing.map(String),
+    ),
     keyOf(['user', 7]),
     prefix('user', 7),
     // @ts-expect-error a list has a part
