@@ -94,6 +94,59 @@ describe('drops in a log', () => {
     expect(await log.backlog('leased')).toMatchObject({ rows: 0 })
   })
 
+  test('settle() deletes nothing before it is applied', async () => {
+    const { all, caches, line, log } = await withRows(300)
+    await using _ = all
+    line.before = (method) => (method === 'bump' ? away() : undefined)
+    await expect(all.during(caches.settle())).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    await all.clock.advance(200)
+    expect(await log.backlog('leased')).toMatchObject({ rows: 300 })
+  })
+
+  test('settle() of one operation leaves the others', async () => {
+    const { all, caches, log } = await withRows(2)
+    await using _ = all
+    expect(await all.during(caches.settle({ operation: 'another' }))).toEqual({ applied: 0 })
+    expect(await log.backlog('leased')).toMatchObject({ rows: 2 })
+    expect(await all.during(caches.settle({ operation: 'op' }))).toEqual({ applied: 2 })
+  })
+
+  test('a drop that the store did not take keeps its rows', async () => {
+    const { all, log, db } = logged()
+    await using _ = all
+    const { caches, line } = all.node({ log })
+    line.before = (method) => (method === 'bump' ? away() : undefined)
+    const drop = caches.scope('s').drop(...Array.from({ length: 300 }, (_, i) => `t${i}`))
+    await all.during(transact(db, async () => ({ value: 1, effects: [drop] })))
+    await all.clock.advance(200)
+    expect(await log.backlog('leased')).toMatchObject({ rows: 300 })
+  })
+
+  test('nothing is dropped before its transaction is committed', async () => {
+    const { all, log, db } = logged()
+    await using _ = all
+    const { caches, line } = all.node({ log })
+    const drop = caches.scope('s').drop('t')
+    await db.transaction(async (tx) => {
+      for (const { text, values } of drop.statements!({ operationId: 'op', now: 0 })) await tx.query(text, values)
+      await settled()
+    })
+    expect(line.calls).toEqual([])
+    await all.during(transact(db, async () => ({ value: 1, effects: [drop] })))
+    expect(line.calls).toEqual(['bump'])
+  })
+
+  test('a node whose subscription was lost drains the log before it reads', async () => {
+    const { all, caches, line } = await withRows(1)
+    await using _ = all
+    const cache = caches.scope('s')
+    await caches.start()
+    expect(await cache.getOrSet('k', () => 'old', { tags: ['t0'] })).toBe('old')
+    line.before = (method) => (method === 'join' ? away() : undefined)
+    line.events!.lost()
+    expect(await all.during(cache.get('k'))).toBeUndefined()
+  })
+
   test('settle() of a log that deletes nothing ends', async () => {
     const { all, caches } = await withRows(1_000, () => ({ done: away }))
     await using _ = all
