@@ -1,6 +1,6 @@
 import { systemClock, type Clock, type Logger } from '@keelson/kernel'
 import type { GuardedTier } from './guarded-tier.ts'
-import type { Bump, Bumped } from './store.ts'
+import type { Bump, Bumped, Entry, Ref } from './store.ts'
 
 /** Invalidations on their way to the store and to the other nodes. */
 export interface Invalidations {
@@ -9,8 +9,8 @@ export interface Invalidations {
    * paid before anything is read from the store again. All calls of one tick are one call of the store.
    */
   send(list: readonly Bumped[]): Promise<string>
-  /** The same for what another call of the store has done already. */
-  acknowledged(bump: Bump): Promise<void>
+  /** The same for one key, which has this entry then. When it fails, its invalidation alone is owed. */
+  put(ref: Ref, entry: Entry): Promise<Bump>
   /** A peer has applied all up to this stamp. */
   heard(stamp: string, node: string): void
   /** Peers that have acked something of late. */
@@ -126,7 +126,21 @@ export function createInvalidations(o: {
 
   return {
     send,
-    acknowledged,
+    async put(ref, entry) {
+      const own = [{ scope: ref.scope, tags: ref.declared.slice(0, 1) }]
+      apply(own)
+      let bump: Bump
+      try {
+        bump = await shared.call((tier) => tier.put(ref, entry, node))
+      } catch (error) {
+        await send(own).catch(() => {})
+        throw error
+      }
+      // What was read meanwhile may be older.
+      apply(own)
+      await acknowledged(bump)
+      return bump
+    },
     heard(stamp, from) {
       const upTo = stampOf(stamp)
       heardUpTo.delete(from)
