@@ -18,9 +18,10 @@ export function createOwnMemory(tier: CacheTier, o: CheckedOptions): OwnMemory {
   return {
     l1,
     apply(list) {
-      for (const { scope, tags, soft, epoch } of list) {
+      // Stale data is the tier's: what expires softly leaves, too.
+      for (const { scope, tags, epoch } of list) {
         if (epoch === true) l1?.drop()
-        else if (scope !== undefined) l1?.scope(scope).bump(tags, soft)
+        else if (scope !== undefined) l1?.scope(scope).bump(tags)
       }
     },
   }

@@ -102,6 +102,14 @@ describe('while the store is away', () => {
     expect(load).not.toHaveBeenCalled()
   })
 
+  test('nothing is kept in memory', async () => {
+    await using all = leased()
+    const node = await all.started()
+    node.line.before = (method) => (method === 'read' ? away() : undefined)
+    expect(await node.caches.scope('s').lookup('k', () => 1)).toMatchObject({ value: 1, state: 'bypass' })
+    expect((await node.caches.inspect()).l1.entries).toBe(0)
+  })
+
   test('what joined callers get cannot be changed by any of them', async () => {
     await using all = leased()
     const cache = (await cutOff(all)).caches.scope('s')

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { createCache } from '@keelson/cache'
+import { createCache, type Cache } from '@keelson/cache'
 import { leased, settled } from './leased.ts'
 
 test('an entry has at most 64 tags, wherever they come from', async () => {
@@ -56,7 +56,9 @@ test('a load that throws gives its lock back: others load at once', async () => 
 
 test.each(['freeze', 'clone', 'unsafe'] as const)('bytes come back as what they were, with share %s', async (share) => {
   await using all = leased()
-  const [a, b] = [all.node({ share }).caches.scope('s'), all.node({ share }).caches.scope('s')]
+  const [a, b] = [await all.started({ share }), await all.started({ share })].map(({ caches }) =>
+    caches.scope('s'),
+  ) as [Cache, Cache]
   const loaded = { buffer: Buffer.from('ab'), array: new Uint8Array([1, 2]) }
   for (const [key, bytes] of Object.entries(loaded)) {
     const found = [await a.getOrSet(key, () => bytes), await a.getOrSet(key, () => bytes), await b.get(key)]

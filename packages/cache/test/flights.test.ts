@@ -184,14 +184,55 @@ describe('who joins a load', () => {
     expect(calls).toHaveLength(1)
   })
 
+  test('nobody of a load that all have left', async () => {
+    await using all = leased()
+    const cache = (await all.started()).caches.scope('s')
+    const { calls, load } = held()
+    const gone = new AbortController()
+    const leaves = cache.getOrSet('k', load, { signal: gone.signal })
+    await settled()
+    gone.abort(new Error('gone'))
+    const late = cache.getOrSet('k', load)
+    await expect(leaves).rejects.toThrow('gone')
+    await settled()
+    // Its loader does not look at its signal, and what it brings is right.
+    calls[0]!.resolve('value')
+    expect(await all.during(late)).toBe('value')
+  })
+
+  test('everybody, also where it waits for that of another node', async () => {
+    await using all = leased()
+    const [a, b] = [await all.started(), await all.started()]
+    const cache = b.caches.scope('s')
+    await all.during(cache.invalidate('first'))
+    await settled()
+    const { calls, load } = held()
+    const loads = a.caches.scope('s').getOrSet('k', load)
+    await settled()
+    const waits = cache.lookup('k', load)
+    await settled()
+    // Of something else: whoever waits asks again in any case.
+    await all.during(a.caches.scope('s').invalidate('t'))
+    b.line.calls.length = 0
+    const joins = cache.lookup('k', load)
+    await settled()
+    expect(b.line.calls).toEqual([])
+    calls[0]!.resolve('value')
+    for (const each of [loads, waits, joins]) await all.during<unknown>(each)
+    expect(await joins).toMatchObject({ value: 'value', state: 'l2' })
+    expect(calls).toHaveLength(1)
+  })
+
   test('nobody who has left before', async () => {
     await using all = leased()
-    const cache = all.node().caches.scope('s')
+    const node = all.node()
+    const cache = node.caches.scope('s')
     const load = vi.fn(() => 1)
     const gone = AbortSignal.abort(new Error('gone'))
     await expect(cache.getOrSet('k', load, { signal: gone })).rejects.toThrow('gone')
     await settled()
     expect(load).not.toHaveBeenCalled()
+    expect(node.line.calls).toEqual([])
   })
 
   test('nobody once it has failed', async () => {
@@ -300,18 +341,24 @@ test('many keys are one call, each with its own answer', async () => {
   expect(a.line.calls).toEqual(['read'])
 })
 
-test('stop() waits for loads, and pays what is owed', async () => {
+test('stop() waits for loads', async () => {
   await using all = leased()
-  const a = await all.started()
-  const cache = a.caches.scope('s')
+  const { caches } = await all.started()
   let isLoaded = false
-  const loads = cache.getOrSet('k', async () => all.clock.sleep(300).then(() => (isLoaded = true)))
+  const loads = caches.scope('s').getOrSet('k', async () => all.clock.sleep(300).then(() => (isLoaded = true)))
   await settled()
-  a.line.before = (method) => (method === 'bump' ? Promise.reject(new Error('full')) : undefined)
-  await expect(cache.invalidate('t')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
-  a.line.before = () => undefined
-  await all.during(a.caches.stop())
+  await all.during(caches.stop())
   expect(isLoaded).toBe(true)
   await loads
-  expect(await a.caches.inspect()).toMatchObject({ running: false, lease: { held: false }, owed: { tags: 0 } })
+  expect(await caches.inspect()).toMatchObject({ running: false, lease: { held: false } })
+})
+
+test('stop() pays what is owed', async () => {
+  await using all = leased()
+  const { caches, line } = await all.started()
+  line.before = (method) => (method === 'bump' ? Promise.reject(new Error('full')) : undefined)
+  await expect(caches.scope('s').invalidate('t')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  line.before = () => undefined
+  await all.during(caches.stop())
+  expect((await caches.inspect()).owed.tags).toBe(0)
 })

@@ -147,6 +147,15 @@ test('a debt that is being paid counts until it is known to have arrived', async
   expect(await all.during(Promise.all([read, second]))).toEqual([undefined, undefined])
 })
 
+test('a node that invalidates serves nothing older from that moment on', async () => {
+  await using all = leased()
+  const cache = (await all.started()).caches.scope('s')
+  await cache.getOrSet('k', () => 1, { tags: ['t'] })
+  const invalidation = cache.invalidate('t')
+  expect(cache.peek('k')).toBeUndefined()
+  await all.during(invalidation)
+})
+
 test('set() invalidates as an invalidation does', async () => {
   await using all = leased()
   const [a, b] = [await all.started(), await all.started()]

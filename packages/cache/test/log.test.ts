@@ -1,10 +1,11 @@
-import { context } from '@keelson/kernel'
+import { context, silentLogger } from '@keelson/kernel'
 import { transact } from '@keelson/kernel/postgres'
 import { virtualClock } from '@keelson/kernel/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { createCache, memoryStore, type DropLog } from '@keelson/cache'
 import { goodLogSteps, logOfSteps } from '../src/conformance/log-of-steps.ts'
-import { away, leased, settled } from './leased.ts'
+import { createPaidRows } from '../src/paid-rows.ts'
+import { away, LEASE_MS, leased, settled } from './leased.ts'
 
 function logged() {
   const all = leased()
@@ -122,6 +123,33 @@ describe('drops in a log', () => {
     expect(await log.backlog('leased')).toMatchObject({ rows: 300 })
   })
 
+  test.each([
+    ['owe', true, 0],
+    ['wait', true, LEASE_MS],
+    ['wait', false, 60],
+  ] as const)(
+    'a store that is away, %s, rows left: %s: the answer waits %d ms',
+    async (onUnavailable, left, waitsMs) => {
+      const { all, log, db } = logged()
+      await using _ = all
+      const { caches, line } = all.node({ log, onUnavailable })
+      line.before = away
+      await expect(caches.scope('s').invalidate('before')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+      const begin = all.clock.monotonic()
+      const unit = transact(db, async () => ({ value: 1, effects: [caches.scope('s').drop('t')] }), {
+        clock: all.clock,
+      })
+      await settled()
+      if (!left) {
+        await all.clock.advance(40)
+        // Another node relays: it is seen at the next look, 20 ms later.
+        await log.done((await log.pending('leased')).map(({ id }) => id))
+      }
+      await all.during(unit)
+      expect(all.clock.monotonic() - begin).toBe(waitsMs)
+    },
+  )
+
   test('nothing is dropped before its transaction is committed', async () => {
     const { all, log, db } = logged()
     await using _ = all
@@ -164,6 +192,26 @@ describe('drops in a log', () => {
     expect(all.clock.monotonic()).toBeLessThan(10_000)
     await all.during(caches.close())
   })
+})
+
+test('applied rows that are deleted now are deleted behind those before', async () => {
+  const answers: PromiseWithResolvers<void>[] = []
+  const done = async (): Promise<void> => (answers.push(Promise.withResolvers()), answers.at(-1)!.promise)
+  const paid = createPaidRows(done, virtualClock(), silentLogger)
+  paid.add(['a'])
+  void paid.flush()
+  paid.add(['b'])
+  const flushed = vi.fn()
+  void paid.flush().then(flushed)
+  await settled()
+  answers[1]?.resolve()
+  await settled()
+  expect(flushed).not.toHaveBeenCalled()
+  answers[0]!.resolve()
+  await settled()
+  answers[1]!.resolve()
+  await settled()
+  expect(flushed).toHaveBeenCalledWith(true)
 })
 
 test('a cache that was made in a request outlives its deadline', async () => {

@@ -228,6 +228,24 @@ describe('a lease that lapses', () => {
     expect(ca.peek('k')).toBeUndefined()
   })
 
+  test('in a pause of the process is had again with the first renewal', async () => {
+    await using all = leased()
+    let pausedMs = 0
+    const clock = {
+      ...all.clock,
+      now: () => all.clock.now() + pausedMs,
+      monotonic: () => all.clock.monotonic() + pausedMs,
+    }
+    const { caches } = await all.started({ clock })
+    const cache = caches.scope('s')
+    await cache.getOrSet('k', () => 1)
+    pausedMs = 2 * LEASE_MS
+    await all.clock.advance(LEASE_MS / 3 + 1)
+    await settled()
+    expect((await caches.inspect()).lease.held).toBe(true)
+    expect(cache.peek('k')).toBeUndefined()
+  })
+
   test('while its renewal is under way is a loss, too', async () => {
     await using all = leased()
     const [a, b] = [await all.started(), all.node()]

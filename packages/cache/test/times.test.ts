@@ -76,13 +76,12 @@ describe('before its end', () => {
   /** Loaded at 0 for 1 s; `chance` is what `random` answers. */
   async function loaded(all: Leased, where: string, o: Partial<CacheOptions>) {
     const random = { chance: 1 }
-    const { caches } =
-      where === 'memory'
-        ? await all.started({ early: 1, ...o, random: () => random.chance })
-        : all.node({ early: 1, ...o, random: () => random.chance })
-    const cache = caches.scope('s')
+    const node = all.node({ lease: '10s', early: 1, ...o, random: () => random.chance })
+    if (where === 'memory') await node.caches.start()
+    const cache = node.caches.scope('s')
     await all.during(cache.getOrSet('k', async () => all.clock.sleep(LOAD_MS).then(() => 'first'), '1s'))
-    return { cache, random }
+    expect(cache.peek('k')).toBe(where === 'memory' ? 'first' : undefined)
+    return { cache, random, line: node.line }
   }
   /** Until so much is left. */
   async function left(all: Leased, ms: number): Promise<void> {
@@ -125,16 +124,19 @@ describe('before its end', () => {
 
   test.each(['memory', 'shared'])('one refreshes while the others hit, and again the next time: %s', async (where) => {
     await using all = leased()
-    const { cache, random } = await loaded(all, where, {})
+    const { cache, random, line } = await loaded(all, where, {})
     const calls: PromiseWithResolvers<string>[] = []
     const load = async (): Promise<string> => (calls.push(Promise.withResolvers()), calls.at(-1)!.promise)
     await left(all, 50)
     random.chance = 0
+    line.calls.length = 0
     for (let i = 0; i < 5; i++) {
       expect(await cache.getOrSet('k', load, '1s')).toBe('first')
       await settled()
     }
     expect(calls).toHaveLength(1)
+    // The store is asked for the refresh alone, and for what memory does not have.
+    expect(line.calls.filter((call) => call === 'read')).toHaveLength(where === 'memory' ? 1 : 6)
     await all.clock.advance(20)
     calls[0]!.resolve('second')
     await settled()
@@ -150,6 +152,26 @@ describe('before its end', () => {
     random.chance = 1
     expect(await cache.get('k')).toBe('third')
   })
+})
+
+test.each(['memory', 'shared'])('what is invalidated is not served as stale: %s', async (where) => {
+  await using all = leased()
+  await using caches = where === 'memory' ? own(all.clock) : all.node().caches
+  const cache = caches.scope('s')
+  const o = { ttl: '10s', grace: '10m', tags: ['t'] } as const
+  const fails = async (): Promise<never> => Promise.reject(new Error('down'))
+  const ends = [
+    () => cache.invalidate('t'),
+    () => cache.delete('k'),
+    () => cache.clear(),
+    () => caches.clear(),
+    () => cache.drop('t').afterCommit!({ operationId: 'op', now: 0 }),
+  ]
+  for (const end of ends) {
+    await all.during(cache.getOrSet('k', () => 1, o))
+    await all.during(Promise.resolve(end()))
+    await expect(all.during(cache.getOrSet('k', fails, o))).rejects.toThrow('down')
+  }
 })
 
 describe('stale data', () => {
