@@ -101,8 +101,7 @@ export function createCache(given: CacheOptions): Caches {
   })
   /** A load has ended elsewhere. */
   function filled(scope: string, key: string): void {
-    const state = states.find(scope)
-    if (state !== undefined) reading.lookups.wake(state, key)
+    states.find(scope)?.wakeUps.wake(key)
   }
 
   // Several caches over one store in this process hear of each other's loads.

@@ -33,16 +33,7 @@ export interface Lookups {
   read(asked: Asked, body: boolean): Promise<Lookup<unknown> | undefined>
   /** Loads a valid entry anew, unless somebody does so already. */
   refresh(asked: Asked, loader: Loader, policy: Policy): void
-  /** Somebody waits for it, and it has ended elsewhere. */
-  wake(state: ScopeState, key: string): void
 }
-
-/** Without a message the store is asked again so often. */
-const POLL_MS = 50
-/** After a failed load with stale data: doubled from the first to the last. */
-const FIRST_BACKOFF_MS = 1_000
-const LAST_BACKOFF_MS = 30_000
-const MAX_BACKOFFS = 1_000
 
 export function createLookups(o: {
   readonly shared: GuardedTier
@@ -102,7 +93,7 @@ export function createLookups(o: {
       .finally(() => {
         flight.ended = true
         if (flights.get(key) === flight) flights.delete(key)
-        wake(ask.state, key)
+        ask.state.wakeUps.wake(key)
       })
   }
 
@@ -113,13 +104,13 @@ export function createLookups(o: {
     for (;;) {
       let found: Hit | Miss
       let at = 0
-      const backoff = backoffOf(state, ref.key)
+      const lock = !state.backoffs.holds(ref.key, clock.monotonic())
       try {
         const sent = (): void => {
           at = state.l1?.generation ?? 0
           flight.born = at
         }
-        found = await askTier(ask, { lock: backoff === undefined, refresh: asMiss }, sent)
+        found = await askTier(ask, { lock, refresh: asMiss }, sent)
       } catch {
         return refreshes ? undefined : bypass(ask, flight, loader, policy)
       }
@@ -146,7 +137,7 @@ export function createLookups(o: {
       flight.born = undefined
       // A backoff ends with the stale data that it was for.
       if (found.lock === 'none') state.backoffs.delete(ref.key)
-      else await wakened(state, ref.key)
+      else await state.wakeUps.wait(ref.key, clock)
     }
   }
 
@@ -203,7 +194,7 @@ export function createLookups(o: {
       flight.answer.resolve(entries.fromStore({ ...entry, stamp, ageMs: 0, ttlMs: entry.ttlMs }, value, 'loaded'))
     } catch (error) {
       if (flight.stale === undefined || flight.abandoned) throw error
-      backOff(state, ref.key)
+      state.backoffs.add(ref.key, clock.monotonic())
       flight.answer.resolve(flight.stale)
     } finally {
       soft?.cancel()
@@ -279,40 +270,8 @@ export function createLookups(o: {
       .catch(() => {})
       .finally(() => {
         refreshing.delete(key)
-        wake(ask.state, key)
+        ask.state.wakeUps.wake(key)
       })
-  }
-
-  async function wakened(state: ScopeState, key: string): Promise<void> {
-    const waiting = state.waiting.get(key) ?? new Set()
-    state.waiting.set(key, waiting)
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        timer.cancel()
-        waiting.delete(done)
-        if (waiting.size === 0 && state.waiting.get(key) === waiting) state.waiting.delete(key)
-        resolve()
-      }
-      const timer = clock.timer(done, POLL_MS, { ref: true })
-      waiting.add(done)
-    })
-  }
-
-  function wake(state: ScopeState, key: string): void {
-    for (const done of state.waiting.get(key) ?? []) done()
-  }
-
-  function backoffOf(state: ScopeState, key: string): number | undefined {
-    const backoff = state.backoffs.get(key)
-    return backoff !== undefined && clock.monotonic() < backoff.untilMs ? backoff.delayMs : undefined
-  }
-
-  function backOff(state: ScopeState, key: string): void {
-    const before = state.backoffs.get(key)
-    const delayMs = before === undefined ? FIRST_BACKOFF_MS : Math.min(2 * before.delayMs, LAST_BACKOFF_MS)
-    state.backoffs.delete(key)
-    state.backoffs.set(key, { delayMs, untilMs: clock.monotonic() + delayMs })
-    if (state.backoffs.size > MAX_BACKOFFS) state.backoffs.delete(state.backoffs.keys().next().value!)
   }
 
   /** A value that no store has. */
@@ -323,7 +282,6 @@ export function createLookups(o: {
   return {
     asked,
     find,
-    wake,
     async read(ask, body) {
       const { state } = ask
       let at = 0

@@ -1,6 +1,8 @@
+import type { Backoffs } from './backoffs.ts'
 import type { Cache } from './cache.ts'
 import type { Flight } from './flight.ts'
 import type { L1Scope } from './l1/l1.ts'
+import type { WakeUps } from './wake-ups.ts'
 
 /** What a cache knows of one scope. Lives as long as anybody holds its Cache, or something runs in it. */
 export interface ScopeState {
@@ -12,10 +14,8 @@ export interface ScopeState {
   readonly refreshing: Set<string>
   /** Loads past a store that is away. */
   readonly bypasses: Map<string, Bypass>
-  /** Keys whose loads fail while stale data is served. */
-  readonly backoffs: Map<string, Backoff>
-  /** Who waits for a load elsewhere. */
-  readonly waiting: Map<string, Set<() => void>>
+  readonly backoffs: Backoffs
+  readonly wakeUps: WakeUps
   cache: Cache | undefined
 }
 
@@ -24,10 +24,4 @@ export interface Bypass {
   readonly running: Promise<unknown>
   /** It begins after `running`. */
   queued: Flight | undefined
-}
-
-/** No load of a key before `untilMs`. */
-interface Backoff {
-  readonly untilMs: number
-  readonly delayMs: number
 }

@@ -1,7 +1,9 @@
 import { isScope } from '@keelson/kernel'
+import { Backoffs } from './backoffs.ts'
 import { CacheError } from './error.ts'
 import type { L1 } from './l1/l1.ts'
 import type { ScopeState } from './scope-state.ts'
+import { WakeUps } from './wake-ups.ts'
 
 /**
  * The states of all scopes that anybody holds: a million tenants of the past cost nothing, once the event loop has
@@ -36,8 +38,8 @@ export function createScopeStates(l1: L1 | undefined): ScopeStates {
         flights: new Map(),
         refreshing: new Set(),
         bypasses: new Map(),
-        backoffs: new Map(),
-        waiting: new Map(),
+        backoffs: new Backoffs(),
+        wakeUps: new WakeUps(),
         cache: undefined,
       }
       states.set(name, new WeakRef(state))
