@@ -1,6 +1,5 @@
 import { systemClock } from '../clock.ts'
 import type { Duration } from '../duration.ts'
-import { isKeelsonError } from '../error.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
 import type { KernelError } from '../kernel-error.ts'
 import { unavailable } from '../store-guard.ts'
@@ -8,7 +7,7 @@ import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { driverOf, type DatabaseLike } from './driver.ts'
 import { isAboutNames } from './named.ts'
 import { observed } from './observed.ts'
-import { sqlState } from './sql-state.ts'
+import { causedBy, SERIALIZATION_FAILURES } from './sql-state.ts'
 import type { Isolation, UnitEnd, UnitPlan } from './unit-plan.ts'
 import { unitInCallback } from './unit-in-callback.ts'
 import { unitOnPool } from './unit-on-pool.ts'
@@ -87,21 +86,10 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
 }
 
 function canRestart(error: unknown): boolean {
-  return isSerializationFailure(error) || isAboutNames(error)
+  return causedBy(error, SERIALIZATION_FAILURES) || isAboutNames(error)
 }
 
 /** Only where nothing may be restarted: else nobody hears of it. */
 function forgotten(cause: Error): KernelError {
   return unavailable('Postgres', 'has forgotten the prepared statements of a connection', 'refused', 100, cause)
-}
-
-/**
- * 40001 serialization_failure and 40P01 deadlock_detected: the same work can succeed on a new snapshot. ORMs wrap the
- * driver's error, so causes count too; an error of ours is a verdict of its own.
- */
-function isSerializationFailure(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error && !isKeelsonError(cause); cause = cause.cause) {
-    if (['40001', '40P01'].includes(sqlState(cause) ?? '')) return true
-  }
-  return false
 }
