@@ -1,0 +1,8 @@
+export { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus } from './limiter.ts'
+export type { Decision, QuotaState, Source } from './decision.ts'
+export type { Quota } from './quota.ts'
+export type { Subject } from './subject.ts'
+export type { CalendarUnit } from './calendar.ts'
+export { memoryStore, type MemoryStore } from './memory.ts'
+export type { CalendarSpec, GcraSpec, LimiterStore, QuotaAnswer, QuotaSpec, StoreAnswer, WindowSpec } from './store.ts'
+export { ResilienceError, type ResilienceErrorCode } from '../error.ts'

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { inject } from 'vitest'
+import type { Clock } from '@keelson/kernel'
+import { defineScript, redisPort, type RedisPort } from '@keelson/kernel/redis'
+import { memoryStore, type LimiterStore } from '../../src/limiter/index.ts'
+import { redisStore } from '../../src/redis/index.ts'
+
+/** A real store whose time is a test's. */
+export interface TimedStore extends AsyncDisposable {
+  readonly store: LimiterStore
+}
+
+/** One clock for windows and calendars, as a server has it. `us` are whole microseconds since 1970. */
+export function serverClock(startMs: number): Clock & { us: number } {
+  const clock = {
+    us: startMs * 1_000,
+    now: () => clock.us / 1_000,
+    monotonic: () => clock.us / 1_000,
+    timer: () => ({ cancel() {} }),
+    sleep: async () => {},
+  }
+  return clock
+}
+
+/** Each store, by that clock. */
+export const timedStores: Record<string, (clock: Clock & { us: number }) => Promise<TimedStore>> = {
+  memory: async (clock) => ({ store: memoryStore({ clock }), async [Symbol.asyncDispose]() {} }),
+  Redis: async (clock) => {
+    const client = new Redis(inject('redisUrl'))
+    const store = redisStore(atTime(redisPort(client), clock), { prefix: `timed_${randomBytes(6).toString('hex')}` })
+    return { store, [Symbol.asyncDispose]: async () => client.disconnect() }
+  },
+}
+
+/** The same scripts, told the time; nothing expires by the server's own. */
+function atTime(port: RedisPort, clock: { us: number }): RedisPort {
+  return {
+    ...port,
+    script(script, keys, args) {
+      const lua = script.lua
+        .replace("redis.call('TIME')", '{ARGV[#ARGV - 1], ARGV[#ARGV]}')
+        .replace('text(ceil(us / 1000) + 1)', '100000000')
+      const time = [Math.floor(clock.us / 1e6), clock.us % 1e6]
+      return port.script(defineScript(lua), keys, [...args, ...time])
+    },
+  }
+}
