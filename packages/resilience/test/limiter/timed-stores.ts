@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto'
+import { PGlite } from '@electric-sql/pglite'
 import { Redis } from 'ioredis'
+import pg from 'pg'
 import { inject } from 'vitest'
 import type { Clock } from '@keelson/kernel'
+import { database, migrate, type DatabaseLike, type KnownDatabase } from '@keelson/kernel/postgres'
 import { defineScript, redisPort, type RedisPort } from '@keelson/kernel/redis'
 import { memoryStore, type LimiterStore } from '../../src/limiter/index.ts'
+import { postgresStore } from '../../src/postgres/index.ts'
 import { redisStore } from '../../src/redis/index.ts'
 
 /** A real store whose time is a test's. */
@@ -31,6 +35,41 @@ export const timedStores: Record<string, (clock: Clock & { us: number }) => Prom
     const store = redisStore(atTime(redisPort(client), clock), { prefix: `timed_${randomBytes(6).toString('hex')}` })
     return { store, [Symbol.asyncDispose]: async () => client.disconnect() }
   },
+  Postgres: async (clock) => {
+    const pool = new pg.Pool({ connectionString: inject('databaseUrl'), max: 1 })
+    const schema = `timed_${randomBytes(6).toString('hex')}`
+    return overPostgres(pool, schema, clock, async () => {
+      await pool.query(`drop schema ${schema} cascade`)
+      await pool.end()
+    })
+  },
+  PGlite: async (clock) => {
+    const db = new PGlite()
+    return overPostgres(db, 'keelson', clock, () => db.close())
+  },
+}
+
+/** The time of `rate_now` is a setting of the one connection. */
+async function overPostgres(
+  db: DatabaseLike,
+  schema: string,
+  clock: { us: number },
+  close: () => Promise<void>,
+): Promise<TimedStore> {
+  const known = database(db)
+  const timed: KnownDatabase = {
+    kind: 'custom',
+    transaction: (work) => known.transaction(work),
+    async query(...args) {
+      await known.query("select set_config('test.now_us', $1, false)", [String(clock.us)])
+      return known.query(...args)
+    },
+  }
+  const store = postgresStore(timed, { schema })
+  await migrate(db, [store])
+  await known.query(`create or replace function ${schema}.rate_now() returns bigint language sql volatile
+    as $$ select current_setting('test.now_us')::bigint $$`)
+  return { store, [Symbol.asyncDispose]: close }
 }
 
 /** The same scripts, told the time; nothing expires by the server's own. */
