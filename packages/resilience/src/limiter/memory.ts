@@ -29,8 +29,11 @@ export function memoryStore(options: { readonly clock?: Clock; readonly maxSubje
   // In the order of their last takes.
   const subjects = new Map<string, Counters>()
 
+  // Fixed windows begin at full minutes, as on a server.
+  const sinceMs = clock.now() - clock.monotonic()
+
   function time(): StoreTime {
-    return { nowUs: Math.floor(clock.monotonic() * 1_000), wallUs: Math.floor(clock.now() * 1_000) }
+    return { nowUs: Math.floor((sinceMs + clock.monotonic()) * 1_000), wallUs: Math.floor(clock.now() * 1_000) }
   }
 
   function decide(subject: string, quotas: readonly QuotaSpec[], cost: number, atLeast: number): StoreAnswer {

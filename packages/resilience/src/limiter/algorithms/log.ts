@@ -21,7 +21,7 @@ export const log: Algorithm<WindowSpec> = {
   },
 
   take(spec, counted, nowUs, units) {
-    const atUs = Math.max(nowUs, (counted.at(-1) ?? -1) + 1)
+    const atUs = Math.max(nowUs, (counted.at(-1) ?? 0) + 1)
     const added = Array.from({ length: units }, () => atUs)
     return { counted: [...living(spec, counted, nowUs), ...added], token: String(atUs) }
   },
