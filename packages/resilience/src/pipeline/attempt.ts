@@ -12,7 +12,6 @@ export class Attempt implements Call, Ticket {
   readonly run: Run
   readonly attempt: number
   readonly startedMs: number
-  readonly endsMs: number
   /** Where it stands in the order of errors that are given up on. */
   readonly mark: number
   readonly holder: Attempt
@@ -29,17 +28,20 @@ export class Attempt implements Call, Ticket {
   #abandon: { cancel(): void } | undefined = undefined
 
   constructor(run: Run, nowMs: number, holder: Attempt | undefined) {
-    const { upstream, settings } = run.engine
+    const { upstream } = run.engine
     this.run = run
     this.attempt = ++run.works
     this.startedMs = nowMs
-    this.endsMs = nowMs + settings.attemptMs
     this.mark = layerMark()
     this.holder = holder ?? this
     this.probe = upstream.probe
     this.generation = upstream.breakers === undefined ? 0 : upstream.breakers.generation[run.cell]!
     this.holdsTicket = holder === undefined
     this.holdsPlace = holder === undefined && upstream.limits !== undefined
+  }
+
+  get endsMs(): number {
+    return this.startedMs + this.run.engine.settings.attemptMs
   }
 
   get cell(): number {

@@ -8,10 +8,19 @@ export interface Child {
 
 const hubs = new WeakMap<AbortSignal, SignalHub>()
 
-/** The calls under one signal: they share one listener, which leaves with the last of them. */
+/** A signal that was left so often is likely to be come back to at once. */
+const MANY = 64
+
+/**
+ * The calls under one signal: they share one listener, which leaves with the last of them. Where one call follows the
+ * other it leaves when the event loop turns: to come and go costs more than the call.
+ */
 export class SignalHub {
   readonly #signal: AbortSignal
   #first: Child | undefined
+  #left = 0
+  #listens = false
+  #isLeaving = false
 
   constructor(signal: AbortSignal) {
     this.#signal = signal
@@ -30,8 +39,11 @@ export class SignalHub {
     const first = this.#first
     child.hub = this
     child.hubAfter = first
-    if (first === undefined) this.#signal.addEventListener('abort', this)
-    else first.hubBefore = child
+    if (first !== undefined) first.hubBefore = child
+    else if (!this.#listens) {
+      this.#listens = true
+      this.#signal.addEventListener('abort', this)
+    }
     this.#first = child
   }
 
@@ -41,7 +53,18 @@ export class SignalHub {
     else hubBefore.hubAfter = hubAfter
     if (hubAfter !== undefined) hubAfter.hubBefore = hubBefore
     child.hub = child.hubBefore = child.hubAfter = undefined
-    if (this.#first === undefined) this.#signal.removeEventListener('abort', this)
+    if (this.#first !== undefined || this.#isLeaving) return
+    if (++this.#left < MANY) return this.#leave()
+    this.#isLeaving = true
+    setImmediate(() => {
+      this.#isLeaving = false
+      if (this.#first === undefined) this.#leave()
+    })
+  }
+
+  #leave(): void {
+    this.#listens = false
+    this.#signal.removeEventListener('abort', this)
   }
 
   handleEvent(): void {

@@ -45,9 +45,8 @@ export class Run extends Sleeper implements Child, Waiter {
   #tries = 0
   #state = QUEUED
   #attempt: Attempt | undefined = undefined
-  /** Those beside it. */
-  #hedges: Attempt[] | undefined = undefined
-  #nextHedgeMs = Infinity
+  /** Those beside it, and when the next of them is due. */
+  #hedges: { readonly begun: Attempt[]; nextMs: number } | undefined = undefined
   /** The caller's async context, where something may have to begin outside of it. */
   #scope: AsyncResource | undefined = undefined
   /** What the last attempt came to: no kind is a value. */
@@ -98,10 +97,10 @@ export class Run extends Sleeper implements Child, Waiter {
     if (this.#tries > 0 && this.#kind === undefined) this.engine.discard(this.#result)
     this.#state = RUNNING
     this.#tries++
-    this.#hedges = undefined
     this.#retryAfterMs = 0
     this.#attempt = new Attempt(this, nowMs, undefined)
-    if (this.isIdempotent && settings.hedges > 0) this.#nextHedgeMs = nowMs + settings.hedgeMs
+    this.#hedges =
+      this.isIdempotent && settings.hedges > 0 ? { begun: [], nextMs: nowMs + settings.hedgeMs } : undefined
     this.#sleep(nowMs)
     this.#attempt.begin()
   }
@@ -134,7 +133,7 @@ export class Run extends Sleeper implements Child, Waiter {
   wake(nowMs: number): void {
     if (nowMs >= this.endsMs) return this.#deadlinePassed(nowMs)
     if (this.#state === BACKING_OFF) return this.#tryAgain(nowMs)
-    if (nowMs >= this.#nextHedgeMs) this.#hedge(nowMs)
+    if (this.#hedges !== undefined && nowMs >= this.#hedges.nextMs) this.#hedge(nowMs)
     for (const attempt of this.#running()) {
       if (nowMs >= attempt.endsMs && this.#state === RUNNING) this.#timedOut(attempt, nowMs)
     }
@@ -203,7 +202,7 @@ export class Run extends Sleeper implements Child, Waiter {
     const isOk = verdict === 'ok' || verdict === 'ignore'
     // One of those beside it may still do better.
     if (!isOk && this.#hedges !== undefined && this.#running().length > 0) return
-    this.#nextHedgeMs = Infinity
+    if (this.#hedges !== undefined) this.#hedges.nextMs = Infinity
     if (attempt.holder.underWay > 0) attempt.holder.abandonLater(this.engine)
     this.#settleTicket(verdict, isTimeout, nowMs - attempt.startedMs, nowMs)
     if (verdict !== 'retry' && verdict !== 'throttle') return this.#end(undefined)
@@ -235,11 +234,11 @@ export class Run extends Sleeper implements Child, Waiter {
 
   #hedge(nowMs: number): void {
     const { settings, upstream } = this.engine
-    const begun = (this.#hedges?.length ?? 0) + 1
-    this.#nextHedgeMs = begun < settings.hedges ? nowMs + settings.hedgeMs : Infinity
+    const hedges = this.#hedges!
+    hedges.nextMs = hedges.begun.length + 1 < settings.hedges ? nowMs + settings.hedgeMs : Infinity
     if (upstream.budget !== undefined && !upstream.budget.take(this.cell, nowMs)) return
     const hedge = new Attempt(this, nowMs, this.#attempt)
-    ;(this.#hedges ??= []).push(hedge)
+    hedges.begun.push(hedge)
     this.#scope!.runInAsyncScope(() => hedge.begin())
   }
 
@@ -329,16 +328,18 @@ export class Run extends Sleeper implements Child, Waiter {
 
   /** Attempts whose result counts. */
   #running(): Attempt[] {
-    const all = this.#hedges === undefined ? [this.#attempt!] : [this.#attempt!, ...this.#hedges]
+    const all = this.#hedges === undefined ? [this.#attempt!] : [this.#attempt!, ...this.#hedges.begun]
     return all.filter(({ isOver }) => !isOver)
   }
 
   /** Until the nearest time at which something is to be done. */
   #sleep(nowMs: number): void {
-    let dueMs = Math.min(this.endsMs, this.#nextHedgeMs)
     const attempt = this.#attempt!
+    let dueMs = this.endsMs
     if (!attempt.isOver && attempt.endsMs < dueMs) dueMs = attempt.endsMs
-    if (this.#hedges !== undefined) for (const { endsMs } of this.#running()) if (endsMs < dueMs) dueMs = endsMs
+    if (this.#hedges !== undefined) {
+      dueMs = Math.min(dueMs, this.#hedges.nextMs, ...this.#running().map(({ endsMs }) => endsMs))
+    }
     this.engine.timeouts.begin(this, dueMs, nowMs)
   }
 

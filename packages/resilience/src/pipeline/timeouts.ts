@@ -2,8 +2,8 @@ import type { Clock } from '@keelson/kernel'
 
 /** Something that is woken once. It is a node of its list itself, so that to begin and to end a wait allocates nothing. */
 export abstract class Sleeper {
-  /** When it is due, on the monotonic clock. */
-  dueMs: number = Infinity
+  /** When it is due, on the monotonic clock: whole ms, which V8 keeps in the object itself. */
+  dueMs = 0
   /** When its list passes it on: never after it is due. */
   passedOnMs = 0
   list: TimeList | undefined = undefined
@@ -31,8 +31,8 @@ export class Timeouts {
   /** `Infinity` is no wait at all. A sleeper waits for one thing at a time: an earlier wait ends. */
   begin(sleeper: Sleeper, dueMs: number, nowMs: number): void {
     if (sleeper.list !== undefined) sleeper.list.remove(sleeper)
-    sleeper.dueMs = dueMs
     if (dueMs === Infinity) return
+    sleeper.dueMs = Math.ceil(dueMs)
     const leftMs = Math.min(Math.max(0, Math.floor(dueMs - nowMs)), LONGEST_MS)
     const octave = leftMs < 8 ? 3 : 31 - Math.clz32(leftMs)
     const eighths = leftMs >>> (octave - 3)
@@ -68,7 +68,7 @@ class TimeList {
 
   add(sleeper: Sleeper, nowMs: number): void {
     // What is shorter than a millisecond has no class below it.
-    sleeper.passedOnMs = this.#lengthMs === 0 ? sleeper.dueMs : nowMs + this.#lengthMs
+    sleeper.passedOnMs = this.#lengthMs === 0 ? sleeper.dueMs : Math.floor(nowMs) + this.#lengthMs
     sleeper.list = this
     const last = this.#last
     this.#last = sleeper

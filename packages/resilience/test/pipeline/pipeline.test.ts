@@ -153,6 +153,17 @@ describe('a call', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
+  test('leaves a signal that calls follow each other under when the event loop turns', async () => {
+    const { pipeline } = on()
+    const { signal } = new AbortController()
+    const work = (): number => 1
+    await pipeline.run(work, { signal })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    for (let i = 0; i < 1_000; i++) await pipeline.run(work, { signal })
+    await new Promise(setImmediate)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
   test('never aborts its signal after a success, and a signal read too late tells how it ended', async () => {
     const { pipeline, clock } = on({ deadline: 100 })
     let ok: Call | undefined
@@ -584,7 +595,7 @@ describe('the rest', () => {
     const permit = pipeline.admit()
     expect(() => pipeline.admit()).toThrow(expect.objectContaining({ code: 'SHED' }) as Error)
     expect(() => permit.settle('nice' as 'ok')).toThrow(
-      `must be 'ok', 'ignore', 'retry', 'throttle', 'fatal' (got nice)`,
+      `must be 'ok', 'ignore', 'retry', 'throttle', 'fatal' (got 'nice')`,
     )
     permit.settle('ignore')
     permit.settle('retry')
