@@ -8,7 +8,8 @@ const startMs = performance.now()
 const done: { step: number; name: string; ok: boolean; ms: number }[] = []
 
 say('Parcels: merchants book shipments over HTTP. Each booking is one commit: its row, its event, its answer.')
-const story = await openStory({ databaseUrl: process.env['DATABASE_URL'] })
+const { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl } = process.env
+const story = await openStory({ databaseUrl, redisUrl })
 const nodes = story.nodes.map(({ framework, url }) => `${framework} ${url}`).join(', ')
 say(`${story.nodes.length} nodes on one database: ${nodes}\n`)
 try {

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { client, type Answer } from './client.ts'
 import type { Page } from './domain/shipments.ts'
 import { FRAMEWORKS, type Framework } from './environment.ts'
-import { startNode } from './node.ts'
+import { startNodeProcess } from './node-process.ts'
+import { startNode, type Node } from './node.ts'
+import { openEmbedded, openProcesses, type StoryNodes } from './story-nodes.ts'
 import { openSystem, type System } from './system.ts'
 
 /** One step of the story: it asserts what its sentence says. */
@@ -22,39 +20,38 @@ interface Step {
 export interface Story {
   readonly steps: readonly Step[]
   /** Of the nodes that stay up until the end, one a framework. */
-  readonly nodes: readonly { readonly framework: Framework; readonly url: string }[]
+  readonly nodes: StoryNodes['nodes']
   close(): Promise<void>
 }
-
-const ANY_PORT = { PORT: 0, HOST: '127.0.0.1' }
 
 /** What the story is told on. */
 interface Stage {
   /** A Postgres; embedded without one. */
   readonly databaseUrl?: string | undefined
+  /** A Redis beside the Postgres. */
+  readonly redisUrl?: string | undefined
   /** The framework of the node that is asked first; default Express. */
   readonly first?: Framework
 }
 
 /** Opens the stores and tells the story over real HTTP, on three nodes: one for each framework. */
-export async function openStory({ databaseUrl, first: leader = 'express' }: Stage = {}): Promise<Story> {
+export async function openStory({ databaseUrl, redisUrl, first: leader = 'express' }: Stage = {}): Promise<Story> {
   const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
-  // The process that is going to die starts early, so that nobody waits for it later.
   // A slow machine is no part of the story.
-  const patient = { STORE_TIMEOUT: '30s' } as const
-  const place = databaseUrl === undefined ? { DATA_DIR: join(folder, 'data') } : { DATABASE_URL: databaseUrl }
-  const stores = { ...place, ...patient }
-  const victim = startVictim(stores, leader)
-  const system = await openSystem(databaseUrl === undefined ? patient : stores)
-  const survivors: System[] = [system]
-  const nodes = await Promise.all(
-    [leader, ...FRAMEWORKS.filter((one) => one !== leader)].map(async (FRAMEWORK) => ({
-      framework: FRAMEWORK,
-      node: await startNode(system, { ...ANY_PORT, FRAMEWORK }),
-    })),
-  )
+  const patience = { STORE_TIMEOUT: '30s' } as const
+  const redis = redisUrl === undefined ? {} : { REDIS_URL: redisUrl }
+  const servers = databaseUrl === undefined ? undefined : { DATABASE_URL: databaseUrl, ...redis, ...patience }
+  const stores = servers ?? { DATA_DIR: join(folder, 'data'), ...patience }
+  // The process that is going to die starts early, so that nobody waits for it later.
+  const victim = startNodeProcess({ ...stores, FRAMEWORK: leader }, 'dying-node.ts')
+  victim.catch(() => {}) // met by its step
+  const frameworks = [leader, ...FRAMEWORKS.filter((one) => one !== leader)]
+  const { db, nodes, close } = await (servers === undefined
+    ? openEmbedded(patience, frameworks)
+    : openProcesses(servers, frameworks))
+  let revived: { system: System; node: Node } | undefined
 
-  const clients = nodes.map(({ node }) => client(node.url, system.db))
+  const clients = nodes.map(({ url }) => client(url, db))
   const { book, look, rows } = clients[0]!
   // Postgres keeps what earlier stories wrote, so each has keys of its own.
   const key = `story-${process.pid}-${Date.now()}`
@@ -141,9 +138,9 @@ export async function openStory({ databaseUrl, first: leader = 'express' }: Stag
     {
       name: 'every node is ready, and shows what it counts to its operator only',
       async run() {
-        for (const { node } of nodes) {
-          assert.equal((await fetch(`${node.url}/health/ready`)).status, 200)
-          const metrics = `${node.url}/ops/metrics`
+        for (const { url } of nodes) {
+          assert.equal((await fetch(`${url}/health/ready`)).status, 200)
+          const metrics = `${url}/ops/metrics`
           assert.equal((await fetch(metrics)).status, 401)
           const page = await fetch(metrics, { headers: { authorization: 'Bearer ops' } })
           assert.match(await page.text(), /keelson_http_requests_total{method="POST",route="\/shipments",status="201"}/)
@@ -153,19 +150,18 @@ export async function openStory({ databaseUrl, first: leader = 'express' }: Stag
     {
       name: 'the process is killed in the middle of a booking, behind its first row',
       async run() {
-        const { url, ended } = await victim
-        await assert.rejects(client(url, system.db).book(`${key}-4`), TypeError)
-        assert.equal(await ended, 'SIGKILL')
+        const { ready, ended } = await victim
+        await assert.rejects(client(ready.url, db).book(`${key}-4`), TypeError)
+        assert.deepEqual(await ended, [null, 'SIGKILL'])
       },
     },
     {
       name: 'a new process on the same data, the client tries again: one parcel, one event, one answer',
       async run() {
-        const revived = await openSystem(stores)
-        const other = await startNode(revived, { ...ANY_PORT, FRAMEWORK: leader })
-        nodes.push({ framework: leader, node: other })
-        survivors.push(revived)
-        const { book, rows } = client(other.url, revived.db)
+        const system = await openSystem(stores)
+        const node = await startNode(system, { PORT: 0, HOST: '127.0.0.1', FRAMEWORK: leader })
+        revived = { system, node }
+        const { book, rows } = client(node.url, system.db)
         assert.deepEqual(await rows(`${key}-4`), { shipments: 0, events: 0, answers: 0 })
         const answer = await book(`${key}-4`)
         assert.equal(answer.status, 201)
@@ -177,35 +173,13 @@ export async function openStory({ databaseUrl, first: leader = 'express' }: Stag
 
   return {
     steps,
-    nodes: nodes.map(({ framework, node }) => ({ framework, url: node.url })),
+    nodes,
     async close() {
-      const { child } = await victim.catch(() => ({ child: undefined }))
-      child?.kill('SIGKILL')
-      for (const { node } of nodes) await node.close()
-      for (const system of survivors) await system.close()
+      await victim.then(({ end }) => end('SIGKILL')).catch(() => {})
+      await revived?.node.close()
+      await revived?.system.close()
+      await close()
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** A real process with a node that dies in the middle of its first booking. */
-async function startVictim(
-  stores: Record<string, string>,
-  framework: Framework,
-): Promise<{
-  child: ChildProcess
-  url: string
-  ended: Promise<NodeJS.Signals | null>
-}> {
-  const file = fileURLToPath(new URL('./dying-node.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--conditions=@keelson/source', file], {
-    env: { ...process.env, ...stores, PORT: '0', FRAMEWORK: framework },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const ended = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { url } = JSON.parse(line) as { url: string }
-    return { child, url, ended }
-  }
-  throw new Error('the second node did not start')
 }

@@ -59,7 +59,8 @@ interface OpenDatabase {
   end(): Promise<void>
 }
 
-async function openDatabase({ DATABASE_URL, DATA_DIR }: Partial<Stores>): Promise<OpenDatabase> {
+/** Opens the database alone. */
+export async function openDatabase({ DATABASE_URL, DATA_DIR }: Partial<Stores>): Promise<OpenDatabase> {
   if (DATABASE_URL !== undefined) {
     const pool = new pg.Pool({ connectionString: DATABASE_URL, connectionTimeoutMillis: 5_000 })
     // A server that goes away is met by the next query; without a listener it would end the process.

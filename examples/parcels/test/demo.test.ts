@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const demo = fileURLToPath(new URL('../src/demo.ts', import.meta.url))
 
 test('the demo says each step in a sentence, ends by itself with 0, and leaves nothing listening', async () => {
-  const { DATABASE_URL: _, ...env } = process.env
+  const { DATABASE_URL: _, REDIS_URL: __, ...env } = process.env
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--conditions=@keelson/source', demo], {
     env,
   })

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, inject, test } from 'vitest'
-import { spawnNode, startNodeProcess } from './node-process.ts'
+import { spawnNode, startNodeProcess } from '../src/node-process.ts'
 
 async function failure(env: Record<string, string>): Promise<{ code: number; stderr: string }> {
   const child = spawnNode(env)

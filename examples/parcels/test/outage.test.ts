@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { startPostgres } from '../../../tools/servers/postgres.ts'
-import { startNodeProcess } from './node-process.ts'
+import { startNodeProcess } from '../src/node-process.ts'
 
 let keys = 0
 

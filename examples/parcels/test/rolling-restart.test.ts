@@ -3,7 +3,7 @@ import { expect, inject, test, vi } from 'vitest'
 import { freePort } from '../../../tools/servers/free-port.ts'
 import { serversUp, startHaproxy } from '../../../tools/servers/haproxy.ts'
 import { until } from '../../../tools/servers/until.ts'
-import { startNodeProcess, type NodeProcess } from './node-process.ts'
+import { startNodeProcess, type NodeProcess } from '../src/node-process.ts'
 
 const LONG = process.env['LONG'] === '1'
 const REQUESTS = LONG ? 100_000 : 5_000

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { startNodeProcess, type NodeProcess } from './node-process.ts'
+import { startNodeProcess, type NodeProcess } from '../src/node-process.ts'
 
 /** A machine that is busy with other tests is no dead store. */
 const environment = { DATABASE_URL: inject('databaseUrl'), STORE_TIMEOUT: '10s' }
