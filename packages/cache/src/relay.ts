@@ -1,12 +1,10 @@
 import { traced, type Clock, type Logger } from '@keelson/kernel'
+import { createBackgroundLoop, stepUntil, type BackgroundLoop } from '@keelson/kernel/background-loop'
 import type { Bumped, DropLog, DropRow } from './store.ts'
 
 /** Applies committed drops whose author died or could not. On every node; they share the work. */
-export interface Relay {
-  start(): void
-  /** Resolves when no turn runs. */
-  stop(): Promise<void>
-  /** Turns until nothing is left or `untilMs` (monotonic). True when nothing is left. */
+export interface Relay extends BackgroundLoop {
+  /** Rows until nothing is left or `untilMs` (monotonic). True when nothing is left. */
   once(untilMs: number): Promise<boolean>
   /** Of the last look, ms. */
   readonly oldestMs: number
@@ -30,9 +28,6 @@ export function createRelay(o: {
   readonly logger: Logger
 }): Relay {
   const { name, log, apply, relayed, reachable, random, clock, logger } = o
-  let timer: { cancel(): void } | undefined
-  let running: Promise<unknown> = Promise.resolve()
-  let started = false
   let turns = 0
   let oldestMs = 0
 
@@ -55,41 +50,21 @@ export function createRelay(o: {
   }
 
   async function once(untilMs: number): Promise<boolean> {
-    while (clock.monotonic() < untilMs) if ((await claim()) < LIMIT) return true
-    return false
+    return stepUntil(untilMs, async () => (await claim()) < LIMIT, clock)
   }
 
-  async function turn(): Promise<void> {
-    if (reachable()) await once(clock.monotonic() + log.pollMs)
-    if (turns++ % LOOK_EVERY === 0) ({ oldestMs } = await log.backlog(name))
-  }
-
-  function schedule(): void {
-    // A turn that hung over a stop and a start ends some day.
-    timer?.cancel()
-    timer = clock.timer(
-      () => {
-        running = turn()
-          .catch((error: unknown) => logger.warn({ err: error, cache: name }, 'a turn of the cache relay failed'))
-          .then(() => {
-            if (started) schedule()
-          })
-      },
-      log.pollMs * (1 - JITTER * random()),
-    )
-  }
+  const loop = createBackgroundLoop({
+    async turn() {
+      if (reachable()) await once(clock.monotonic() + log.pollMs)
+      if (turns++ % LOOK_EVERY === 0) ({ oldestMs } = await log.backlog(name))
+    },
+    pauseMs: () => log.pollMs * (1 - JITTER * random()),
+    failed: (error) => logger.warn({ err: error, cache: name }, 'a turn of the cache relay failed'),
+    clock,
+  })
 
   return {
-    start() {
-      if (started) return
-      started = true
-      schedule()
-    },
-    async stop() {
-      started = false
-      timer?.cancel()
-      await running
-    },
+    ...loop,
     once,
     get oldestMs() {
       return oldestMs

@@ -1,10 +1,8 @@
 import type { Clock, Logger } from '@keelson/kernel'
+import { createBackgroundLoop, stepUntil, type BackgroundLoop } from '@keelson/kernel/background-loop'
 
 /** Removes expired records in the background, where the store does not do it itself. */
-export interface Sweeper {
-  start(): void
-  /** Resolves when nothing is being swept. */
-  stop(): Promise<void>
+export interface Sweeper extends BackgroundLoop {
   /** Sweeps until nothing is left or `untilMs` (monotonic). True when nothing is left. Rejects as the store does. */
   once(untilMs: number): Promise<boolean>
 }
@@ -19,44 +17,24 @@ export function createSweeper(
   clock: Clock,
   logger: Logger,
 ): Sweeper {
-  let timer: { cancel(): void } | undefined
-  let running: Promise<unknown> = Promise.resolve()
-  let started = false
-
   async function once(untilMs: number): Promise<boolean> {
-    while (clock.monotonic() < untilMs) {
-      const count = await sweep(BATCH)
-      swept(count)
-      if (count < BATCH) return true
-    }
-    return false
-  }
-
-  /** Nodes that start together must not sweep together. */
-  function schedule(): void {
-    timer = clock.timer(
-      () => {
-        running = once(clock.monotonic() + EVERY_MS)
-          .catch((error: unknown) => logger.warn({ err: error }, 'sweeping expired idempotency records failed'))
-          .then(() => {
-            if (started) schedule()
-          })
+    return stepUntil(
+      untilMs,
+      async () => {
+        const count = await sweep(BATCH)
+        swept(count)
+        return count < BATCH
       },
-      EVERY_MS * (0.5 + Math.random()),
+      clock,
     )
   }
 
-  return {
-    start() {
-      if (started) return
-      started = true
-      schedule()
-    },
-    async stop() {
-      started = false
-      timer?.cancel()
-      await running
-    },
-    once,
-  }
+  const loop = createBackgroundLoop({
+    turn: () => once(clock.monotonic() + EVERY_MS),
+    // Nodes that start together must not sweep together.
+    pauseMs: () => EVERY_MS * (0.5 + Math.random()),
+    failed: (error) => logger.warn({ err: error }, 'sweeping expired idempotency records failed'),
+    clock,
+  })
+  return { ...loop, once }
 }
