@@ -1,13 +1,16 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './tools/longest-first.ts'
 
 // Tests run from `src`; never put `import` here: it reaches `require()` inside pg.
 const conditions = ['@keelson/source', 'module', 'node', 'development|production']
+// The embedded database without its `initdb`, which takes seconds of a core.
+const pglite = join(import.meta.dirname, 'tools/servers/pglite.ts')
 const nest = 'packages/adapters-nest/test/**/*.test.ts'
 const nest11 = join(import.meta.dirname, 'packages/adapters-nest/test/nest-11/node_modules/@nestjs')
 
 export default defineConfig({
-  resolve: { conditions },
+  resolve: { conditions, alias: [{ find: /^@electric-sql\/pglite$/, replacement: pglite }] },
   ssr: { resolve: { conditions } },
   // As Nest's own compilers have it: `*.nest.ts`.
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
@@ -15,6 +18,7 @@ export default defineConfig({
     globalSetup: ['tools/services.ts'],
     // Tests wait for servers more than they compute; the default on 2 cores is one file at a time.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,
     projects: [

@@ -15,6 +15,7 @@ import { askPostgres } from './servers/ask-postgres.ts'
 import { askRedis } from './servers/ask-redis.ts'
 import { dockerAnswers, startComposed, type ServiceName } from './servers/compose.ts'
 import type { Found } from './servers/find-program.ts'
+import { makePgliteTemplate } from './servers/pglite-template.ts'
 import { findOrInstallPostgres } from './servers/postgres-programs.ts'
 import { startPostgres } from './servers/postgres.ts'
 import type { PrivateServer } from './servers/private-server.ts'
@@ -70,7 +71,12 @@ type Opened = { kind: 'open'; need: Need; url: string } | { kind: 'missing'; nee
 /** Provides `databaseUrl` and `redisUrl`; the returned teardown stops what was started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await using started = new AsyncDisposableStack() // stops them when one fails
-  const opened = await settled(NEEDS.map((need) => open(need, started)))
+  const [opened, template] = await Promise.all([
+    settled(NEEDS.map((need) => open(need, started))),
+    makePgliteTemplate(),
+  ])
+  // See tools/servers/pglite.ts.
+  process.env['PGLITE_TEMPLATE'] = template
   const missing = opened.filter((each) => each.kind === 'missing')
   const composed = missing.length === 0 ? [] : await compose(missing, started)
   for (const { need, url } of [...opened.filter((each) => each.kind === 'open'), ...composed]) {

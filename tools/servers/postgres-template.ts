@@ -3,10 +3,11 @@
  * appears by one rename and goes as a whole, whoever races with us or cleans up.
  */
 import { execFile } from 'node:child_process'
-import { lstat, rename, rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { isOwnFile } from './own-file.ts'
 import { makeServerFolder, type ServerUser } from './server-user.ts'
 
 const PROGRAM_TIMEOUT_MS = 60_000
@@ -33,12 +34,6 @@ async function makeTemplate(programs: string, user: ServerUser, template: string
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-/** The temp folder is everybody's: another user's file there is no template of ours. */
-async function isOwnFile(path: string, uid: number | undefined): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined)
-  return found !== undefined && found.isFile() && found.uid === uid
 }
 
 /** Runs programs as `user` in `cwd` and answers what they print. */

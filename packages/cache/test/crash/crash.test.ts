@@ -10,7 +10,8 @@ const scenarios = {
   'Postgres: other nodes are right at once': new URL('./postgres-scenario.ts', import.meta.url),
 }
 
-test.each(Object.entries(scenarios))(
+// Most of the time they wait: for leases of the dead, and for processes.
+test.concurrent.each(Object.entries(scenarios))(
   'a process is killed in the middle of writes that drop. %s',
   async (_, file) => {
     const urls = { databaseUrl: inject('databaseUrl'), redisUrl: inject('redisUrl') }
