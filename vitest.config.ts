@@ -19,8 +19,9 @@ export default defineConfig({
     // Tests wait for servers more than they compute; the default on 2 cores is one file at a time.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // For what hangs: a busy machine may need minutes for what takes seconds.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     projects: [
       {
         extends: true,

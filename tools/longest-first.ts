@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** What takes more than 20 s, the longest first; part of a path. */
-const LONG = [
+export const LONG: readonly string[] = [
   'packages/cache/test/crash/',
   'packages/adapters-express/test/broken-adapters',
   'packages/cache/test/oracle/',
@@ -22,11 +22,16 @@ const LONG = [
  */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    return (await super.sort(files)).toSorted((a, b) => placeOf(a) - placeOf(b))
+    return longestFirst(await super.sort(files))
   }
 }
 
-function placeOf({ moduleId }: TestSpecification): number {
-  const place = LONG.findIndex((each) => moduleId.includes(each))
+/** Those of `LONG` in its order, then the others as they came. */
+export function longestFirst<T extends { readonly moduleId: string }>(files: readonly T[]): T[] {
+  return files.toSorted((a, b) => placeOf(a.moduleId) - placeOf(b.moduleId))
+}
+
+function placeOf(path: string): number {
+  const place = LONG.findIndex((each) => path.includes(each))
   return place === -1 ? LONG.length : place
 }
