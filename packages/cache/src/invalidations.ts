@@ -6,7 +6,8 @@ import type { Bump, Bumped, Entry, Ref } from './store.ts'
 export interface Invalidations {
   /**
    * Resolves with its stamp when no node can serve older data. Rejects with STORE_UNAVAILABLE: it is owed then, and
-   * paid before anything is read from the store again. All calls of one tick are one call of the store.
+   * paid before anything is read from the store again. All calls of one tick are one call of the store, and so are
+   * those that come while one is under way: it is waited for.
    */
   send(list: readonly Bumped[]): Promise<string>
   /** The same for one key, which has this entry then. When it fails, its invalidation alone is owed. */
@@ -51,6 +52,8 @@ export function createInvalidations(o: {
 }): Invalidations {
   const { shared, node, strong, apply, logger, clock = systemClock } = o
   let batch: { readonly list: Bumped[]; readonly result: Promise<string> } | undefined
+  /** The call of the store that is under way. Never rejects. */
+  let underWay: Promise<unknown> = Promise.resolve()
   let owed = new Map<string, Bumped>()
   let owedSinceMs = 0
   const paying = new Set<Promise<unknown>>()
@@ -61,7 +64,7 @@ export function createInvalidations(o: {
     apply(list)
     if (batch === undefined) {
       const list: Bumped[] = []
-      batch = { list, result: Promise.resolve().then(() => flush(list)) }
+      batch = { list, result: underWay.then(() => flush(list)) }
       batch.result.catch(() => {})
     }
     batch.list.push(...list)
@@ -72,9 +75,10 @@ export function createInvalidations(o: {
     batch = undefined
     const debt = owed
     owed = new Map()
-    const all = [...debt.values(), ...list]
+    const all = merged([...debt.values(), ...list])
     if (all.length === 0) return ''
     const sent = shared.call((tier) => tier.bump(all, node))
+    underWay = sent.catch(() => {})
     if (debt.size > 0) paying.add(sent)
     let bump: Bump
     try {
@@ -166,6 +170,21 @@ export function createInvalidations(o: {
       if (owed.size > 0) await send([])
     },
   }
+}
+
+/** Each tag once: of a hot one many are on their way. */
+function merged(list: readonly Bumped[]): readonly Bumped[] {
+  if (list.length < 2) return list
+  const whole = list.filter(({ epoch }) => epoch === true).slice(0, 1)
+  const tags = new Map<string, { readonly of: Bumped; readonly tags: Set<string> }>()
+  for (const of of list) {
+    if (of.epoch === true) continue
+    const key = `${of.soft === true ? 's' : 'h'}${of.scope}`
+    const known = tags.get(key)
+    if (known === undefined) tags.set(key, { of, tags: new Set(of.tags) })
+    else for (const tag of of.tags) known.tags.add(tag)
+  }
+  return [...Array.from(tags.values(), ({ of, tags }) => ({ ...of, tags: [...tags] })), ...whole]
 }
 
 /** Of two epochs nothing is known. */

@@ -1,6 +1,6 @@
 import { silentLogger } from '@keelson/kernel'
 import { virtualClock } from '@keelson/kernel/testing'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Bump, Bumped, CacheTier } from '@keelson/cache'
 import { CacheError } from '../src/error.ts'
 import { createInvalidations } from '../src/invalidations.ts'
@@ -112,7 +112,12 @@ describe('debts', () => {
     expect(invalidations.owed).toBe(5)
     back()
     await invalidations.pay()
-    expect(paid).toEqual(list)
+    expect(paid).toEqual([
+      { scope: 's', tags: ['t', 'u'] },
+      { scope: 's', tags: ['t'], soft: true },
+      { scope: 'other', tags: ['t'] },
+      { tags: [], epoch: true },
+    ])
     expect(invalidations.owed).toBe(0)
   })
 
@@ -189,4 +194,46 @@ test('a set() that fails is owed as an invalidation', async () => {
   a.line.before = () => undefined
   await all.clock.advance(2_000)
   expect(await all.during(cache.get('k'))).toBeUndefined()
+})
+
+test('invalidations that come while one is under way are one call, with each tag once', async () => {
+  await using all = leased()
+  const { caches, line } = await all.started()
+  const peer = await all.started()
+  const heard = vi.spyOn(peer.line.events!, 'bump')
+  const answered = Promise.withResolvers<void>()
+  line.after = (method) => (method === 'bump' ? answered.promise : undefined)
+  const cache = caches.scope('acme')
+  const under = cache.invalidate('a')
+  await settled()
+  const later = ['hot', 'b', 'hot', 'hot'].map((tag) => cache.invalidate(tag))
+  await settled()
+  later.push(cache.expire('hot'), caches.scope('umbrella').invalidate('hot'))
+  await settled()
+  expect(line.calls.filter((method) => method === 'bump')).toHaveLength(1)
+  answered.resolve()
+  await all.during(under)
+  expect(new Set((await all.during(Promise.all(later))).map(({ stamp }) => stamp))).toHaveLength(1)
+  expect(heard.mock.calls.map(([{ list }]) => list)).toEqual([
+    [{ scope: 'acme', tags: ['a'] }],
+    [
+      { scope: 'acme', tags: ['hot', 'b'] },
+      { scope: 'acme', tags: ['hot'], soft: true },
+      { scope: 'umbrella', tags: ['hot'] },
+    ],
+  ])
+})
+
+test('one that waits behind a call that fails is refused with it, and owed', async () => {
+  await using all = leased()
+  const a = all.node()
+  const cache = a.caches.scope('s')
+  const lost = Promise.withResolvers<void>()
+  a.line.before = (method) => (method === 'bump' ? lost.promise.then(away) : undefined)
+  const invalidations = [cache.invalidate('a')]
+  await settled()
+  invalidations.push(cache.invalidate('b'))
+  lost.resolve()
+  for (const each of invalidations) await expect(each).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  expect((await a.caches.inspect()).owed.tags).toBe(2)
 })
