@@ -9,13 +9,11 @@ export const entryLua = `
 local HEAD = '>BI4I4I8I8I8I8I4B'
 local FIRST = 512
 local function tags_of(raw, at)
-  local skipped, count
-  skipped, at = struct.unpack('>Bc0', raw, at)
-  skipped, at = struct.unpack('>Bc0', raw, at)
-  count, at = struct.unpack('>B', raw, at)
-  local tags = {}
-  for i = 1, count do tags[i], at = struct.unpack('>Hc0', raw, at) end
-  return tags, at
+  local _, count
+  _, _, count, at = struct.unpack('>Bc0Bc0B', raw, at)
+  -- All in one call: each costs more than a tag. Behind them it answers where the next thing begins.
+  local tags = {struct.unpack('>' .. string.rep('Hc0', count), raw, at)}
+  return tags, table.remove(tags)
 end
 local function parse_entry(key, raw, whole)
   local e, head, at, version = {}

@@ -20,10 +20,13 @@ local locks = lock_ms ~= '0'
 local state, now = get_state(KEYS[1], call)
 local stamp = state.id .. ':' .. text(state.clock)
 
-local function is_alive(held, scope, declared)
+-- Where the number of declared tags stands, and behind it these: a hit does not look at them.
+local function is_alive(held, scope, at)
   local epoch, since = string.match(held, '^([^:|]+):(%d+)|', OWNER)
   since = tonumber(since or '')
   if not since or epoch ~= state.id or since < state.floor then return false end
+  local declared = {}
+  for n = 1, ARGV[at] do declared[n] = ARGV[at + n] end
   for _, value in ipairs(stamps_of_tags(KEYS[1], scope, declared)) do
     if value and math.max(stamps_of(value)) > since then return false end
   end
@@ -44,12 +47,8 @@ end
 local reply, at = {stamp .. ':' .. text(now)}, 6
 for i = 0, (#KEYS - 1) / (locks and 2 or 1) - 1 do
   local key = KEYS[2 + i * (locks and 2 or 1)]
-  local scope, declared = ARGV[at], {}
-  at = at + 1
-  if locks then
-    for n = 1, ARGV[at] do declared[n] = ARGV[at + n] end
-    at = at + 1 + #declared
-  end
+  local scope, declared = ARGV[at], at + 1
+  at = declared + (locks and 1 + ARGV[declared] or 0)
   local e = get_entry(key, with_body)
   local ends = e and turns_stale(KEYS[1], state, scope, e, now)
   local entry = ends and now < ends + e.grace * 1000 and e.raw

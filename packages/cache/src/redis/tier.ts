@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Arg, RedisPort, RedisReply, Script } from '@keelson/kernel/redis'
 import { CacheError } from '../error.ts'
 import type { Bump, Bumped, CacheTier, Hit, Lease, Miss, ReadOptions, Ref } from '../store.ts'
@@ -11,6 +10,7 @@ import { extendScript, unlockScript } from './lock.lua.ts'
 import { joinMember } from './member.ts'
 import { renewScript } from './members.lua.ts'
 import { bumpText, filledText } from './message.ts'
+import { newId } from './new-id.ts'
 import { purgeScript } from './purge.lua.ts'
 import { LOCKS, readScript, SOFTLY } from './read.lua.ts'
 import { createServerTime } from './server-time.ts'
@@ -32,8 +32,6 @@ const US_PER_MS = 1_000
 const LONGEST_LEASE_MS = 10_000
 /** How long replicas may take. */
 const REPLICA_TIMEOUT_MS = 100
-/** Base64url: the 12 bytes that the read script counts on. */
-const ID_BYTES = 9
 const SCAN_COUNT = 500
 
 export function redisTier(o: RedisTierOptions): CacheTier {
@@ -224,11 +222,6 @@ function stampOf(lease: Lease): string {
 
 function usOf(lease: Lease): number {
   return Number(lease.slice(lease.lastIndexOf(':') + 1))
-}
-
-/** Of one call: what it makes, nobody else has made. */
-function newId(): string {
-  return randomBytes(ID_BYTES).toString('base64url')
 }
 
 function tooFewReplicas(replicas: number): CacheError {
