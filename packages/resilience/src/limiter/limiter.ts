@@ -136,7 +136,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const denials = createDenials(() => clock.monotonic())
   const metrics = createLimiterMetrics(name)
   const sweeper = createSweeper(sweep, clock, logger)
-  const taken = new WeakMap<Decision, Taken>()
+  /** What was decided here; nothing can be taken back of a refusal. */
+  const taken = new WeakMap<Decision, Taken | undefined>()
   /** The store's wall clock against ours: which period of a calendar it is. */
   let skewMs = 0
   let closed = false
@@ -239,9 +240,11 @@ export function createLimiter(options: LimiterOptions): Limiter {
     checkCall(subject)
     const digest = digestSubject(name, subject)
     const cost = subject.cost || 1
-    return peekAtStore(subject, digest, cost).catch((error: unknown) =>
+    const decision = await peekAtStore(subject, digest, cost).catch((error: unknown) =>
       withoutStore(error, subject, digest, cost, 'peek'),
     )
+    taken.set(decision, undefined)
+    return decision
   }
 
   async function take(subject: Subject): Promise<Decision> {
@@ -259,6 +262,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
           (await takeFromStore(subject, digest, cost).catch((error: unknown) =>
             withoutStore(error, subject, digest, cost, 'take'),
           ))
+        if (!taken.has(decision)) taken.set(decision, undefined)
         message.allowed = decision.allowed
         message.source = decision.source
         metrics.decided(decision)
@@ -270,10 +274,11 @@ export function createLimiter(options: LimiterOptions): Limiter {
   async function refund(decision: Decision, cost?: number): Promise<void> {
     if (closed) throw new ResilienceError('CLOSED', `limiter '${name}' was closed`)
     if (cost !== undefined) checkCost(cost)
+    if (!taken.has(decision))
+      throw new ResilienceError('INPUT_INVALID', `refund: this is no decision of limiter '${name}'`)
     const of = taken.get(decision)
-    if (of === undefined) return
-    const units = Math.min(cost ?? of.left, of.left)
-    if (units === 0) return
+    const units = Math.min(cost ?? Infinity, of?.left ?? 0)
+    if (of === undefined || units === 0) return
     // Before the call: a reply that is lost must not give them back twice.
     of.left -= units
     denials.forget(of.subject)
