@@ -14,8 +14,8 @@ const LIMITS: Record<string, string> = {
   '@keelson/kernel': '8.8 kB',
   // All six cores together may have 60 kB.
   '@keelson/idempotency': '14 kB',
-  '@keelson/cache': '21 kB',
-  '@keelson/resilience': '12 kB',
+  '@keelson/cache': '21.5 kB',
+  '@keelson/resilience': '14.5 kB',
   '@keelson/http': '12 kB',
   '@keelson/express': '3 kB',
   '@keelson/fastify': '3 kB',

@@ -11,6 +11,7 @@ import { redisStore } from '@keelson/idempotency/redis'
 import { migrate, transact } from '@keelson/kernel/postgres'
 import { createPipeline } from '@keelson/resilience'
 import { checks, createHealth } from '@keelson/resilience/health'
+import { createLimiter } from '@keelson/resilience/limiter'
 import { createHttp, watchDatabase } from '@keelson/http'
 import { opsApi } from '@keelson/http/apis'
 import { promtoolFaults } from '../../../../tools/servers/promtool.ts'
@@ -71,7 +72,15 @@ test(
     await read.answered({ kind: 'whole', response: { status: 200, headers: [], body: Buffer.from('ok') } })
     const pipeline = opened.use(createPipeline({ name: 'carrier', retry: true, breaker: true, limit: 10 }))
     await pipeline.run(() => 'answered')
-    const components: Component[] = [...idempotency, ...caches, pipeline]
+    const away = { take: reject, peek: reject, refund: reject, reset: reject }
+    const limiters = [undefined, away].map((store) => {
+      const quotas = { name: 'minute', limit: 1, per: '1m' } as const
+      return opened.use(createLimiter({ name: 'api', quotas, ...(store === undefined ? {} : { store }) }))
+    })
+    for (const limiter of limiters) {
+      for (let i = 0; i < 3; i++) await limiter.take({ scope: 'm1', key: 'k' })
+    }
+    const components: Component[] = [...idempotency, ...caches, pipeline, ...limiters]
     const api = opsApi({ http, components, health, authorize: 'public' })
     const { status, text } = await call(api, '/metrics')
     expect(status).toBe(200)
@@ -91,6 +100,10 @@ test(
     expect(documented().toSorted()).toEqual(exposed(text).toSorted())
   },
 )
+
+async function reject(): Promise<never> {
+  throw Object.assign(new Error('no'), { code: 'ECONNREFUSED' })
+}
 
 /** Name, type and labels of each row of the page for people. */
 function documented(): string[] {
