@@ -2,7 +2,16 @@ import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, ErrorHandler, Handler, Hono, MiddlewareHandler, NotFoundHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
-import type { Answer, Exchange, FetchHandler, Http, Operation, RoutePolicy, StoredResponse } from '@keelson/http'
+import type {
+  Answer,
+  Exchange,
+  FetchHandler,
+  Headers as Lines,
+  Http,
+  Operation,
+  RoutePolicy,
+  StoredResponse,
+} from '@keelson/http'
 import { groupHeaders } from '@keelson/http/adapter'
 import { drainServer, nodeExchanges, type NodeExchange } from '@keelson/http/node'
 import { context, type Tx } from '@keelson/kernel'
@@ -30,9 +39,13 @@ export interface KeelsonHono {
 
 /** Translates between Hono 4 on @hono/node-server and `http`. A wrong policy throws when its route is made. */
 export function createHono(http: Http): KeelsonHono {
-  const captures = new WeakMap<Context, Parameters<Exchange['capture']>>()
+  const captures = new WeakMap<Context, { parts: Parameters<Exchange['capture']>; before: Lines }>()
   const exchanges = nodeExchanges<Context<Env>>(
-    { target: (c) => c.env.incoming.url!, route: routeOf, capture: (c, ...capture) => void captures.set(c, capture) },
+    {
+      target: (c) => c.env.incoming.url!,
+      route: routeOf,
+      capture: (c, ...parts) => void captures.set(c, { parts, before: headersOf(c) }),
+    },
     http.maxRawBody,
   )
   http.adapter('hono')
@@ -59,10 +72,12 @@ export function createHono(http: Http): KeelsonHono {
         await context.run(route.context(x), next)
         const capture = captures.get(c)
         if (capture === undefined) return
-        const response = await captureResponse(c.res, capture, {
+        const { parts, before } = capture
+        const response = await captureResponse(c.res, parts, {
+          before,
           isHead: x.method === 'HEAD',
           isGone: () => c.env.outgoing.destroyed,
-          answered: instead,
+          answered: (other) => instead(other, before),
         })
         c.res = undefined // Hono would give the headers of the old one to the new one.
         c.res = response
@@ -93,17 +108,32 @@ export function createHono(http: Http): KeelsonHono {
   }
 }
 
-/** By Hono itself, so that what middleware has set leaves too, and what stands outside sees it. */
-function answered(c: Context, { status, headers, body }: StoredResponse): Response {
-  const before = (name: string): string | string[] | undefined =>
-    /^set-cookie$/i.test(name) ? c.res.headers.getSetCookie() : (c.res.headers.get(name) ?? undefined)
-  const content = body.length === 0 ? null : new Uint8Array(body)
-  return c.body(content as never, status as never, Object.fromEntries(groupHeaders(headers, before)))
+/** Also what middleware has set leaves. */
+function answered(c: Context, answer: StoredResponse): Response {
+  const response = instead(answer, headersOf(c))
+  // Hono would prefer the headers that were there.
+  c.res = undefined
+  c.res = response
+  return response
 }
 
-/** What is set on `c.res` by now is the handler's, and nobody gets that. */
-function instead({ status, headers, body }: StoredResponse): Response {
-  return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers: headers as [] })
+/** What is set on the answer. To ask for `c.res` would make one, whose headers Hono then prefers to the handler's. */
+function headersOf(c: Context): Lines {
+  return [...c.body(null).headers]
+}
+
+/** The answer among the headers that stood there before: what was set since is another answer's. */
+function instead({ status, headers, body }: StoredResponse, before: Lines): Response {
+  const all = new Headers(before as [])
+  for (const [name, value] of groupHeaders(headers, (name) => linesOf(all, name))) {
+    all.delete(name)
+    for (const line of [value].flat()) all.append(name, line)
+  }
+  return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers: all })
+}
+
+function linesOf(headers: Headers, name: string): string | string[] | undefined {
+  return /^set-cookie$/i.test(name) ? headers.getSetCookie() : (headers.get(name) ?? undefined)
 }
 
 /** Middleware is registered for ALL methods. */

@@ -1,4 +1,4 @@
-import type { CaptureOptions, Exchange, StoredResponse } from '@keelson/http'
+import type { CaptureOptions, Exchange, Headers, StoredResponse } from '@keelson/http'
 import { answerTap } from '@keelson/http/adapter'
 
 const NO_BYTES = new Uint8Array(0)
@@ -10,12 +10,13 @@ const NO_BYTES = new Uint8Array(0)
 export function captureResponse(
   response: Response,
   [o, save]: [CaptureOptions, Parameters<Exchange['capture']>[1]],
-  client: { isHead: boolean; isGone(): boolean; answered(other: StoredResponse): Response },
+  client: { before: Headers; isHead: boolean; isGone(): boolean; answered(other: StoredResponse): Response },
 ): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>()
   const tap = answerTap({
     ...o,
     save,
+    before: client.before,
     isHead: client.isHead,
     isGone: client.isGone,
     replace: (other) => resolve(client.answered(other)),

@@ -7,7 +7,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { Hono, type Context, type Handler, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { validator } from 'hono/validator'
-import { echoContext, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
+import { echoContext, inFront, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
 import { createHono, type Env, type KeelsonHono } from '../src/adapter.ts'
 
 const NO_WRITE_HEAD = 'a handler of Hono answers a Response'
@@ -55,6 +55,7 @@ const authenticate: MiddlewareHandler = async (c, next) => {
   const [, user] = /^Bearer (\w+)$/.exec(c.req.header('authorization') ?? '') ?? []
   if (user === 'nobody') throw new HTTPException(401, { message: 'who?' })
   if (user !== undefined) c.set('user', user)
+  for (const [name, value] of inFront(c.req.header('x-in-front'))) c.header(name, value)
   await next()
 }
 

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Request, RequestHandler, Response } from 'express'
 import { createExpress } from '@keelson/express'
 import { sendWeb } from '@keelson/http/node'
-import { echoContext, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
+import { echoContext, inFront, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
 import { serve, type frameworks } from './support.ts'
 
 type Framework = (typeof frameworks)[number]
@@ -56,10 +56,11 @@ function handlersOf(k: ReturnType<typeof createExpress>, route: PlanRoute): Requ
 }
 
 /** The application's own. */
-const authenticate: RequestHandler = (req: Authenticated, _res, next) => {
+const authenticate: RequestHandler = (req: Authenticated, res, next) => {
   const [, user] = /^Bearer (\w+)$/.exec(req.get('authorization') ?? '') ?? []
   if (user === 'nobody') return next(Object.assign(new Error('who?'), { status: 401 }))
   if (user !== undefined) req.user = user
+  for (const [name, value] of inFront(req.get('x-in-front'))) res.set(name, value)
   next()
 }
 

@@ -5,7 +5,7 @@ import Fastify, { type FastifyReply, type FastifyRequest, type RouteOptions } fr
 import { keelson, transaction } from '@keelson/fastify'
 import type { Operation } from '@keelson/http'
 import type { Tx } from '@keelson/kernel'
-import { echoContext, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
+import { echoContext, inFront, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply, route: PlanRoute) => unknown
 type Authenticated = FastifyRequest & { user?: string }
@@ -51,10 +51,11 @@ function optionsOf(route: PlanRoute): RouteOptions {
 }
 
 /** The application's own. */
-async function authenticate(request: Authenticated): Promise<void> {
+async function authenticate(request: Authenticated, reply: FastifyReply): Promise<void> {
   const [, user] = /^Bearer (\w+)$/.exec(request.headers.authorization ?? '') ?? []
   if (user === 'nobody') throw Object.assign(new Error('who?'), { statusCode: 401 })
   if (user !== undefined) request.user = user
+  for (const [name, value] of inFront(request.headers['x-in-front'])) reply.header(name, value)
 }
 
 const handlers: Record<Exclude<Kind, 'work' | 'api'>, Handler> = {

@@ -22,7 +22,7 @@ import {
 } from '@nestjs/common'
 import type { NestFastifyApplication } from '@nestjs/platform-fastify'
 import { drainServer, sendWeb } from '@keelson/http/node'
-import { echoContext, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
+import { echoContext, inFront, sample, type HttpSubject, type Kind, type PlanRoute } from '@keelson/http/conformance'
 import { KeelsonModule, mountApi, Op, Policy, Tx } from '@keelson/nest'
 import { nest, start, type Platform } from './platforms.ts'
 
@@ -62,6 +62,8 @@ class Authenticate implements CanActivate {
     const [, user] = /^Bearer (\w+)$/.exec(request.headers.authorization ?? '') ?? []
     if (user === 'nobody') throw new UnauthorizedException()
     if (user !== undefined) request.user = user
+    const response = host.switchToHttp().getResponse<{ header(name: string, value: string): void }>()
+    for (const [name, value] of inFront(request.headers['x-in-front'])) response.header(name, value)
     return true
   }
 }

@@ -27,6 +27,8 @@ export interface AnswerTap {
 
 /** What a tap needs from its adapter. */
 export interface AnswerTapParts extends CaptureOptions {
+  /** Of {@link Captured}. */
+  readonly before: Headers
   readonly isHead: boolean
   /** The client has left: everything is held, for nobody waits for it. */
   isGone(): boolean
@@ -156,7 +158,7 @@ class KeepingTap implements AnswerTap {
 
   #whole(): Captured {
     const body = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
-    return { kind: 'whole', response: { ...this.#head, body } }
+    return { kind: 'whole', response: { ...this.#head, body }, before: this.#parts.before }
   }
 }
 

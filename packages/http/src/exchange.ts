@@ -12,7 +12,12 @@ export interface CaptureOptions {
 
 /** An answer as its handler made it. */
 export type Captured =
-  | { readonly kind: 'whole'; readonly response: StoredResponse }
+  | {
+      readonly kind: 'whole'
+      readonly response: StoredResponse
+      /** The headers that stood there when `capture` was called: those of middleware, not the handler's. */
+      readonly before: Headers
+    }
   /** The body is too large, or has no end by its nature (`text/event-stream`, an upgrade): it passes unkept. */
   | { readonly kind: 'part'; readonly status: number; readonly headers: Headers; readonly why: 'too-large' | 'stream' }
   /** The handler broke its answer off; `hasBegun: false` says that it was never called, and another answer goes out. */

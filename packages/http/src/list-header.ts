@@ -5,7 +5,7 @@ const LISTS = new Set(['set-cookie', 'vary', 'link', 'www-authenticate'])
 const BY_COMMA = new Set(['vary', 'link'])
 
 /** True for a field to which middleware and answer both contribute: the answer adds lines, it does not replace any. */
-function isListHeader(name: string): boolean {
+export function isListHeader(name: string): boolean {
   return LISTS.has(name.toLowerCase())
 }
 

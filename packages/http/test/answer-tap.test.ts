@@ -40,6 +40,7 @@ describe('an answer tap', () => {
         let isGone = false
         let dones = 0
         const tap = answerTap({
+          before: [],
           maxBytes: MAX_BYTES,
           hold,
           isHead,
@@ -108,6 +109,7 @@ describe('an answer tap', () => {
     const failure = new Error('a middleware threw')
     const failed = Promise.withResolvers<unknown>()
     const tap = answerTap({
+      before: [],
       maxBytes: 9,
       hold: 'last',
       isHead: false,

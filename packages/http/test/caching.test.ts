@@ -115,7 +115,7 @@ describe('a cached route', () => {
   /** A request whose handler answers so, if it comes to it; what is sent in the end, and what its head gets. */
   async function ask(
     { http, route }: ReturnType<typeof serve>,
-    answer: { status?: number; headers?: Headers; body?: string; during?: () => Promise<void> },
+    answer: { status?: number; before?: Headers; headers?: Headers; body?: string; during?: () => Promise<void> },
     given: Given = {},
   ): Promise<{ x: TestExchange; ran: boolean; status: number; said: unknown; etag: unknown }> {
     const x = exchange({ method: 'GET', ...given })
@@ -129,10 +129,10 @@ describe('a cached route', () => {
         said: headerOf(found, 'cache-status'),
         etag: headerOf(found, 'etag'),
       }
-    const { status = 200, headers = [], body = 'text' } = answer
+    const { status = 200, before = [], headers = [], body = 'text' } = answer
     await answer.during?.()
     const instead = x.isCaptured
-      ? await x.answered({ kind: 'whole', response: { status, headers, body: Buffer.from(body) } })
+      ? await x.answered({ kind: 'whole', before, response: { status, headers, body: Buffer.from(body) } })
       : undefined
     x.headLeaves(status, headers)
     const said = instead === undefined ? x.answerHeaders['cache-status'] : headerOf(instead, 'cache-status')
@@ -242,6 +242,61 @@ describe('a cached route', () => {
     const site = serve({ tags: () => [''] }, { logger })
     expect(await ask(site, {})).toMatchObject({ ran: true, status: 200 })
     expect(logger.errors).toMatchObject([{ err: { code: 'TAG_INVALID' } }])
+  })
+
+  it.each<[string, Headers, Headers, Headers | undefined]>([
+    ['is not kept with the answer', [['X-User', 'ann']], [['X-User', 'ann']], []],
+    ['is, when the handler has changed it', [['X-User', 'ann']], [['x-user', 'all']], [['x-user', 'all']]],
+    ['is not missed, when the handler has removed it', [['X-User', 'ann']], [], []],
+    [
+      'line by line: all of them or none',
+      [['X-Two', '1']],
+      [
+        ['X-Two', '1'],
+        ['X-Two', '2'],
+      ],
+      [
+        ['X-Two', '1'],
+        ['X-Two', '2'],
+      ],
+    ],
+    [
+      'of a list, its own lines',
+      [['Link', '</a>; title="a, b"']],
+      [
+        ['Link', '</a>; title="a, b"'],
+        ['Link', '</b>'],
+      ],
+      [['Link', '</b>']],
+    ],
+    ['of a list in one line, its own part', [['link', '</a>']], [['Link', '</a>, </b>']], [['Link', '</b>']]],
+    ['a cookie of its own is nobody else’s', [['Set-Cookie', 'a=1']], [['set-cookie', 'a=1']], []],
+    [
+      'beside a cookie of the handler nothing is kept',
+      [['Set-Cookie', 'a=1']],
+      [
+        ['Set-Cookie', 'a=1'],
+        ['Set-Cookie', 'b=1'],
+      ],
+      undefined,
+    ],
+    [
+      'what the bytes are stays with them',
+      [['Content-Type', 'a/b']],
+      [['content-type', 'a/b']],
+      [['content-type', 'a/b']],
+    ],
+    ['a Vary counts, whoever has said it', [['Vary', 'Cookie']], [['Vary', 'Cookie']], undefined],
+    ['and stays with the answer', [['Vary', 'Origin']], [['Vary', 'Origin']], [['Vary', 'Origin']]],
+    ['no-store in front counts', [['Cache-Control', 'no-store']], [['Cache-Control', 'no-store']], undefined],
+  ])('what middleware has set in front: %s', async (_, before, headers, kept) => {
+    const site = serve()
+    expect(await ask(site, { before, headers })).toMatchObject({ ran: true })
+    const x = exchange({ method: 'GET' })
+    site.http.begin(x)
+    const again = await site.route.late(x)
+    const ADDED = /^(etag|cache-control|cache-status|age)$/i
+    expect(again?.headers.filter(([name]) => !ADDED.test(name))).toEqual(kept)
   })
 
   it('an answer that is no success is never a 304: not when made, not when kept, not when remembered', async () => {

@@ -31,6 +31,7 @@ async function ask(http: Http, given: Given & { key?: string } = {}, rule: Rule 
 
 const whole = (status: number, body = 'body', headers: readonly (readonly [string, string])[] = []): Captured => ({
   kind: 'whole',
+  before: [],
   response: { status, headers, body: Buffer.from(body) },
 })
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -50,7 +51,11 @@ describe('a handler of any style under a key', () => {
       ['Idempotent-Replayed', 'true'],
     ] as const
     expect(
-      await first.answered({ kind: 'whole', response: { status: 201, headers, body: Buffer.from([0, 255, 13, 10]) } }),
+      await first.answered({
+        kind: 'whole',
+        before: [],
+        response: { status: 201, headers, body: Buffer.from([0, 255, 13, 10]) },
+      }),
     ).toBeUndefined()
     const again = await ask(http)
     expect(again.sent).toEqual([

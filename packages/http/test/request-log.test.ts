@@ -40,9 +40,9 @@ describe('a logger that throws', () => {
     http.begin(x)
     expect(await http.compile({ idempotent: {} }).late(x)).toBeUndefined()
     const headers = [['Content-Encoding', 'gzip']] as const
-    expect(await x.answered({ kind: 'whole', response: { status: 200, headers, body: new Uint8Array(1) } })).toBe(
-      undefined,
-    )
+    expect(
+      await x.answered({ kind: 'whole', before: [], response: { status: 200, headers, body: new Uint8Array(1) } }),
+    ).toBe(undefined)
     const again = exchange({ headers: [['Idempotency-Key', 'k']] })
     http.begin(again)
     expect((await http.compile({ idempotent: {} }).late(again))?.status).toBe(409)
@@ -117,7 +117,7 @@ describe('the request log', () => {
       http.begin(x)
       await route.early(x)
       if ((await route.late(x)) === undefined)
-        await x.answered({ kind: 'whole', response: { status: 200, headers: [], body: Buffer.from('ok') } })
+        await x.answered({ kind: 'whole', before: [], response: { status: 200, headers: [], body: Buffer.from('ok') } })
       x.end(200)
     }
     const ends = lines.filter(({ message }) => message === 'request ended')

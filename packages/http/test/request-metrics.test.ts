@@ -60,7 +60,7 @@ describe('metrics', () => {
       if ((await route.late(x)) !== undefined) return
       const head = { status: 200, headers: [['Content-Type', type] as const] }
       if (type === 'text/event-stream') await x.answered({ kind: 'part', ...head, why: 'stream' })
-      else await x.answered({ kind: 'whole', response: { ...head, body: Buffer.from('ok') } })
+      else await x.answered({ kind: 'whole', before: [], response: { ...head, body: Buffer.from('ok') } })
     }
     await ask([['Idempotency-Key', 'k1']])
     await ask([['Idempotency-Key', 'k1']])
@@ -152,7 +152,7 @@ it('keelson:http:capture and :replay are told of what is stored and given again'
     ids.push(known.traceparent)
     await context.run(known, async () => {
       if ((await route.late(x)) === undefined)
-        await x.answered({ kind: 'whole', response: { status: 201, headers: [], body: Buffer.from('ok') } })
+        await x.answered({ kind: 'whole', before: [], response: { status: 201, headers: [], body: Buffer.from('ok') } })
     })
   }
   for (const name of names) unsubscribe(name, hear)

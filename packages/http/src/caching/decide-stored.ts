@@ -5,6 +5,7 @@ import { headerValues } from '../header-values.ts'
 import type { CheckedCachedRule } from '../policy.ts'
 import { storedHeaders } from '../stored-headers.ts'
 import { withEtag } from './etag.ts'
+import { ownHeaders } from './own-headers.ts'
 
 /** What becomes of an answer that came from its handler. */
 export type Stored =
@@ -26,12 +27,13 @@ export function decideStored(
   o: Pick<CheckedCachedRule, 'statuses' | 'vary' | 'etag'> & { readonly correlationHeader: string },
 ): Stored {
   if (captured.kind === 'abandoned') return { kind: 'failed', why: 'the answer was broken off' }
-  const { status, headers } = captured.kind === 'whole' ? captured.response : captured
+  const { status } = captured.kind === 'whole' ? captured.response : captured
   if (status >= 500) return { kind: 'failed', why: `answered ${status}` }
   if (captured.kind === 'part') return { kind: 'pass', why: captured.why }
   const { body } = captured.response
   if (!isWhole(captured.response, false)) return { kind: 'failed', why: 'the answer is not as long as it says' }
   if (!o.statuses.includes(status)) return { kind: 'pass', why: 'status' }
+  const headers = ownHeaders(captured.response.headers, captured.before)
   const why = foreign(headers, o.vary)
   if (why !== undefined) return { kind: 'pass', why }
   return {

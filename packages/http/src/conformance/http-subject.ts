@@ -92,7 +92,8 @@ export interface HttpSubject {
    * last.
    *
    * The framework's own authentication reads `Authorization: Bearer ann`: ann is the user, 'Bearer nobody' is refused
-   * with the framework's own 401, and without the header the request is nobody's and passes.
+   * with the framework's own 401, and without the header the request is nobody's and passes. Then it sets each header of
+   * `inFront(..)` on the answer, as middleware of the framework does it, from the request header 'x-in-front'.
    */
   start(plan: readonly PlanRoute[], http: Http): Promise<Served>
   /** Where that authentication has left the user. */

@@ -44,6 +44,13 @@ export const sample: {
   error: () => new Error(SECRET),
 }
 
+/** What middleware sets on the answer, by name, as the request header 'x-in-front' tells the subject. */
+export function inFront(
+  text: string | readonly string[] | undefined,
+): readonly (readonly [name: string, value: string])[] {
+  return text === undefined ? [] : (JSON.parse(String(text)) as [string, string][])
+}
+
 /** What no client may read: the message of `sample.error()`. */
 export const secret: string = SECRET
 

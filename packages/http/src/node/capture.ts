@@ -16,6 +16,9 @@ const node = ServerResponse.prototype
 /** Node 22 computes `writableFinished` from `finished`; a property over it is slow. */
 const IS_COMPUTED = Reflect.get(node, 'writableFinished', { finished: true, outputSize: 0 })
 
+/** `before`: default what stands there now. */
+type NodeCaptureParts = Pick<AnswerTapParts, 'maxBytes' | 'hold' | 'save'> & Partial<Pick<AnswerTapParts, 'before'>>
+
 /** The answer that a handler made. */
 type Send = (response: StoredResponse, end: (body: Uint8Array | string) => unknown) => Promise<void>
 
@@ -26,7 +29,7 @@ type Send = (response: StoredResponse, end: (body: Uint8Array | string) => unkno
  */
 export function captureNodeAnswer(
   res: ServerResponse & { [CAPTURE]?: NodeCapture },
-  o: Pick<AnswerTapParts, 'maxBytes' | 'hold' | 'save'>,
+  o: NodeCaptureParts,
   send: Send,
 ): void {
   const capture = new NodeCapture(res, o, send)
@@ -71,9 +74,9 @@ class NodeCapture implements AnswerTapParts {
   readonly #res: ServerResponse & Guards
   readonly #under: Methods
   readonly #send: Send
-  readonly #before: Headers
   readonly #sendDate: boolean
   readonly #tap: AnswerTap
+  readonly before: Headers
   readonly maxBytes: number
   readonly hold: 'last' | 'all'
   readonly save: AnswerTapParts['save']
@@ -84,12 +87,12 @@ class NodeCapture implements AnswerTapParts {
   #isVeiled = false
   #destroyLater: (() => void) | undefined
 
-  constructor(res: ServerResponse, o: Pick<AnswerTapParts, 'maxBytes' | 'hold' | 'save'>, send: Send) {
+  constructor(res: ServerResponse, o: NodeCaptureParts, send: Send) {
     const { writeHead, write, end, flushHeaders, destroy, sendDate } = res
     this.#res = res as ServerResponse & Guards
     this.#under = { writeHead, write, end, flushHeaders, destroy }
     this.#send = send
-    this.#before = headersOf(res)
+    this.before = o.before ?? headersOf(res)
     this.#sendDate = sendDate
     this.maxBytes = o.maxBytes
     this.hold = o.hold
@@ -106,7 +109,7 @@ class NodeCapture implements AnswerTapParts {
     const res = this.#res
     this.#unveil()
     res._header = null
-    setOnly(res, this.#before)
+    setOnly(res, this.before)
     Object.assign(res, { sendDate: this.#sendDate, statusMessage: '' })
     this.#send(response, (body) => this.#under.end.call(res, body, undefined as never)).then(
       () => this.#destroyLater?.(),

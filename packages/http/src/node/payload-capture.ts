@@ -118,7 +118,10 @@ class KeptPayload implements PayloadCapture {
     this.#isHijacked = true
     if (this.#current === undefined) {
       if (res.req.httpVersionMajor >= 2) this.#captureEnd()
-      else captureNodeAnswer(res, { ...this.#o, save: this.#save }, (response, end) => send(res, response, end))
+      else {
+        const o = { ...this.#o, before: this.#before, save: this.#save }
+        captureNodeAnswer(res, o, (response, end) => send(res, response, end))
+      }
     }
     return this.#reply.hijack()
   }
@@ -172,6 +175,7 @@ class KeptPayload implements PayloadCapture {
     const tap = answerTap({
       maxBytes: this.#o.maxBytes,
       hold: this.#o.hold,
+      before: this.#before,
       save: this.#save,
       isHead: res.req.method === 'HEAD',
       isGone: () => res.destroyed,

@@ -69,7 +69,7 @@ test(
     const read = exchange({ method: 'GET' })
     http.begin(read)
     await http.compile({ cached: { ttl: '1m', per: 'scope' } }).late(read)
-    await read.answered({ kind: 'whole', response: { status: 200, headers: [], body: Buffer.from('ok') } })
+    await read.answered({ kind: 'whole', before: [], response: { status: 200, headers: [], body: Buffer.from('ok') } })
     const pipeline = opened.use(createPipeline({ name: 'carrier', retry: true, breaker: true, limit: 10 }))
     await pipeline.run(() => 'answered')
     const away = { take: reject, peek: reject, refund: reject, reset: reject }

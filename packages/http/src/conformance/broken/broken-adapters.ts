@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { reply, responseCodec, type StoredResponse } from '@keelson/kernel'
 import type { Subject } from '@keelson/kernel/conformance'
 import { memoryStore } from '@keelson/idempotency'
-import type { Captured, Exchange } from '../../exchange.ts'
+import type { Captured, Exchange, Headers } from '../../exchange.ts'
 import type { FetchHandler } from '../../fetch-handler.ts'
 import type { CachedRule } from '../../policy.ts'
 import { asReply } from '../../replies.ts'
@@ -29,6 +29,13 @@ const wrongKept = (wrong: (response: StoredResponse) => Partial<StoredResponse>)
           ? { ...captured, response: { ...captured.response, ...wrong(captured.response) } }
           : captured,
       ),
+  )
+
+/** Other headers are said to have stood there before the handler. */
+const wrongBefore = (wrong: (response: StoredResponse) => Headers): Fault =>
+  wrongSave(
+    (save) => (captured) =>
+      save(captured.kind === 'whole' ? { ...captured, before: wrong(captured.response) } : captured),
   )
 
 const naive = (o: Naive = {}): Fault =>
@@ -100,6 +107,8 @@ const faults: Readonly<Record<string, Fault>> = {
   })),
   'headers are kept as a joined object': wrongKept(({ headers }) => ({ headers: [...new Headers(headers as [])] })),
   'nothing is captured': wrongExchange(() => ({ capture: () => {} })),
+  'headers in front are taken for the handler’s': wrongBefore(() => []),
+  'the handler’s headers are taken for those in front': wrongBefore(({ headers }) => headers),
   'what save answers is not sent': wrongSave((save) => async (captured) => {
     await save(captured)
     return undefined
@@ -365,7 +374,7 @@ function broken({ make, has }: Subject<HttpSubject>, fault: Fault): Subject<Http
 }
 
 function whole(response: StoredResponse): Captured {
-  return { kind: 'whole', response }
+  return { kind: 'whole', response, before: [] }
 }
 
 function reformatted(bytes: Uint8Array): Uint8Array {

@@ -17,6 +17,7 @@ export function naiveCapture(
 ): void {
   const { write, end, destroy } = res
   const kept: Uint8Array[] = []
+  const before = headersOf(res)
   res.write = (chunk: string | Uint8Array, ...args: unknown[]) => {
     const encoding = args.find((one) => typeof one === 'string') as BufferEncoding | undefined
     kept.push(keep(chunk, encoding))
@@ -28,7 +29,7 @@ export function naiveCapture(
     const body = Buffer.concat(kept)
     const last = buffers ? body : chunk ? toBytes(chunk, encoding) : undefined
     const response = { status: res.statusCode, headers: headersOf(res), body }
-    void save({ kind: 'whole', response }).finally(() => end.call(res, last, undefined as never))
+    void save({ kind: 'whole', response, before }).finally(() => end.call(res, last, undefined as never))
     return res
   }
   res.destroy = (error) => {

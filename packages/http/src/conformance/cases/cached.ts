@@ -60,6 +60,44 @@ export const cachedCases: readonly Case<HttpSubject>[] = [
     }),
   ),
 
+  httpCase('what middleware has set in front for one user, the next one does not get', async (stage) => {
+    const { supports, serve, equal } = stage
+    for (const kind of (['json', 'text', 'stream', 'redirect'] as const).filter((one) => supports(one))) {
+      const [plain, cached] = [route(kind, { method: 'GET', path: '/bare' }), get(kind, { path: '/kept' })]
+      const site = await serve([plain, cached])
+      for (const user of ['ann', 'bob', 'eve']) {
+        const given = inFrontOf(user)
+        const bare = await site.call(plain, undefined, given)
+        const answer = await site.call(cached, undefined, given)
+        equal(answer.header('x-user'), user)
+        equal(ownHeaders(answer), ownHeaders(bare), `${kind} for ${user}`)
+        if (kind === 'redirect') continue
+        // Of what is kept, and of the answer that its handler has just made.
+        for (const path of ['/kept', `/kept?${user}`]) {
+          const same = await site.call(cached, undefined, { ...withTag(given, answer), path })
+          equal([same.status, same.header('x-user'), same.all('set-cookie')], [304, user, [`seen=${user}`]])
+        }
+      }
+      equal(cached.runs, kind === 'redirect' ? 1 : 4)
+    }
+  }),
+
+  httpCase('a Vary counts, whoever has set it', async ({ supports, serve, equal }) => {
+    if (!supports('text')) return
+    const text = get('text')
+    const site = await serve([text])
+    const front = (vary: string): Given => ({ headers: [['X-In-Front', JSON.stringify([['Vary', vary]])]] })
+    for (let i = 0; i < 2; i++) {
+      equal(status(await site.call(text, undefined, front('Accept-Language'))), 'keelson; fwd=uri-miss')
+    }
+    for (let i = 0; i < 2; i++) {
+      const answer = await site.call(text, undefined, front('Origin'))
+      const varies = answer.all('vary').join(',').toLowerCase().split(/ *, */)
+      equal(varies.toSorted(), ['accept', 'origin'])
+    }
+    equal(text.runs, 3)
+  }),
+
   httpCase('HEAD is answered out of the entry of GET, and fills none', async (stage) => {
     const { supports, serve, equal } = stage
     if (!supports('buffer')) return
@@ -287,6 +325,28 @@ export const cachedCases: readonly Case<HttpSubject>[] = [
   }),
 ]
 
+/** What is its own answer's, without what the rule adds. */
+function ownHeaders({ lines }: Answer): unknown {
+  const ADDED = /^(etag|cache-control|vary|cache-status|age)$/i
+  return ownLines({ lines } as Answer)
+    .filter(([name]) => !ADDED.test(name))
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+}
+
+/** A request of a user to whom middleware has something to say. */
+function inFrontOf(user: string): Given {
+  const lines = [
+    ['X-User', user],
+    ['Content-Security-Policy', `script-src 'nonce-${user}'`],
+    ['Set-Cookie', `seen=${user}`],
+    // A redirect has its own.
+    ['Location', `/${user}`],
+    ['Vary', 'Origin'],
+  ]
+  return { headers: [['X-In-Front', JSON.stringify(lines)]] }
+}
+
 function withTag({ headers = [] }: Given, answer: Answer): Given {
   return { headers: [...headers, ['If-None-Match', answer.header('etag') ?? '']] }
 }
@@ -298,17 +358,11 @@ async function isCached(stage: Stage, kind: Kind): Promise<void> {
   const bare = await site.call(plain, undefined)
   const first = await site.call(cached, undefined)
   equal([first.status, Buffer.compare(first.body, bare.body)], [bare.status, 0], 'the first answer')
-  const ADDED = /^(etag|cache-control|vary|cache-status|age)$/i
-  const own = ({ lines }: Answer): unknown =>
-    ownLines({ lines } as Answer)
-      .filter(([name]) => !ADDED.test(name))
-      .map(([name, value]) => [name.toLowerCase(), value] as const)
-      .toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-  equal(own(first), own(bare), 'its headers')
+  equal(ownHeaders(first), ownHeaders(bare), 'its headers')
   equal(status(first), 'keelson; fwd=uri-miss; stored')
   const again = await site.call(cached, undefined)
   equal([again.status, Buffer.compare(again.body, bare.body), cached.runs], [bare.status, 0, 1], 'the second answer')
-  equal(own(again), own(bare), 'headers of the second')
+  equal(ownHeaders(again), ownHeaders(bare), 'headers of the second')
   const etag = again.header('etag')
   ok(etag !== undefined && etag === first.header('etag'), `ETag: ${etag}`)
   equal(
