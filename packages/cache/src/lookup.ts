@@ -1,7 +1,7 @@
 /** A value, and what is known of it. */
 export interface Lookup<T> {
   readonly value: T
-  /** Of exactly this fill: ask `fresh(key, version)` whether it is still valid. */
+  /** Of exactly this fill: ask `fresh(key, version)` whether it is still valid. Empty when it is not stored. */
   readonly version: string
   /** For `at()`: reads there are never older. Empty while the store is away. */
   readonly stamp: string

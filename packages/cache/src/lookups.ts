@@ -191,7 +191,8 @@ export function createLookups(o: {
       if (stored === false) metrics.fillsRefused.inc(metrics.labels)
       state.backoffs.delete(ref.key)
       const { entry, value } = packed
-      flight.answer.resolve(entries.fromStore({ ...entry, stamp, ageMs: 0, ttlMs: entry.ttlMs }, value, 'loaded'))
+      const found = entries.fromStore({ ...entry, stamp, ageMs: 0, ttlMs: entry.ttlMs }, value, 'loaded')
+      flight.answer.resolve(stored === true ? found : { ...found, version: '' })
     } catch (error) {
       if (flight.stale === undefined || flight.abandoned) throw error
       state.backoffs.add(ref.key, clock.monotonic())

@@ -1,8 +1,7 @@
-import type { Cache, LoadContext, Lookup } from '@keelson/cache'
+import type { Cache, LoadContext } from '@keelson/cache'
 import { isScope, responseCodec, type StoredResponse } from '@keelson/kernel'
-import { afterLeaving } from '../after-leaving.ts'
 import { scopeInvalid } from '../error.ts'
-import type { Captured, Exchange, Headers } from '../exchange.ts'
+import type { Exchange, Headers } from '../exchange.ts'
 import { headerValues } from '../header-values.ts'
 import type { CheckedCachedRule } from '../policy.ts'
 import { principalOf, scopeOf } from '../owner.ts'
@@ -10,16 +9,14 @@ import { decideStored, elementsOf } from './decide-stored.ts'
 import { entryKey } from './entry-key.ts'
 import type { CachingParts } from './index.ts'
 import { matches } from './if-none-match.ts'
+import { LEFT, Load, Loads, type Found } from './loads.ts'
 import { forClient, mayBe304, notModified } from './not-modified.ts'
 import { createRemembered } from './remembered.ts'
 import { takeIfNoneMatch } from './validate.ts'
 
 /** Of so many entries it is known without a load whether a client's copy is still true. */
 const MAX_REMEMBERED = 10_000
-/** A handler that has not ended its answer so long after its client has left will not do so for who joined it. */
-const LEFT_MS = 5_000
 
-type Found = Lookup<Uint8Array | undefined>
 type Result = Found['state'] | 'fresh'
 
 /** One entry, for one request. */
@@ -43,6 +40,7 @@ export function readThrough(
 ): (x: Exchange) => Promise<StoredResponse | undefined> {
   const { options: o, states, metrics, report, claim } = parts
   const remembered = createRemembered(MAX_REMEMBERED)
+  const loads = new Loads(o.clock, (x) => report(x, 'left'))
   const isPublic = rule.scope === 'public'
   const age = rule.maxAge === undefined ? undefined : `max-age=${Math.floor(rule.maxAge / 1000)}`
   const cacheControl = isPublic ? (age === undefined ? 'no-cache' : `public, ${age}`) : `private, ${age ?? 'no-cache'}`
@@ -92,21 +90,29 @@ export function readThrough(
       tell(x, 'fresh')
       return notModified([...remembered.get(asked.id)!.headers, ['Cache-Status', 'keelson; hit']])
     }
-    const entered = Promise.withResolvers<LoadContext<unknown>>()
-    const kept = Promise.withResolvers<Uint8Array | undefined>()
+    return lookUp(x, asked)
+  }
+
+  async function lookUp(x: Exchange, asked: Asked): Promise<StoredResponse | undefined> {
+    const { cache, key, id } = asked
+    const mine = new Load()
+    const turn = Promise.withResolvers<Load>()
+    const stopWaiting = loads.wait(id, x, turn.resolve)
     const load = (ctx: LoadContext<unknown>): Promise<Uint8Array | undefined> => {
-      entered.resolve(ctx)
-      return kept.promise
+      stopWaiting()
+      mine.ctx = ctx
+      turn.resolve(mine)
+      return mine.kept.promise
     }
-    const outcome = cache.lookup<Uint8Array | undefined>(key, load, entry)
-    const first = await Promise.race([entered.promise, outcome.catch(() => undefined)])
-    if (first !== undefined && !('state' in first)) {
-      keepAnswer(x, asked, { ctx: first, kept, outcome })
-      return undefined
-    }
-    // Also for a load that begins later, to refresh the entry before its time: this handler does not run.
-    kept.resolve(undefined)
+    mine.outcome = cache.lookup<Uint8Array | undefined>(key, load, entry)
+    const whatElse = (error: unknown): unknown => (error === LEFT ? LEFT : undefined)
+    const first = (await Promise.race([turn.promise, mine.outcome.catch(whatElse)])) as Load | Found | Error | undefined
+    stopWaiting()
+    // Also for a load that begins later, to refresh the entry before its time: this handler does not run for it.
+    if (first !== mine) mine.kept.resolve(undefined)
+    if (first instanceof Load) return keepAnswer(x, asked, first)
     if (first === undefined) return passBy(x, 'bypass')
+    if (first instanceof Error) return lookUp(x, asked)
     const answer = answerOf(asked, first, hitStatus(first))
     // The answer that this request has waited for is not for others.
     if (answer === undefined) return passBy(x, 'uri-miss')
@@ -121,61 +127,46 @@ export function readThrough(
   }
 
   /** The handler runs, and its answer is the load's value. */
-  function keepAnswer(
-    x: Exchange,
-    asked: Asked,
-    load: {
-      readonly ctx: LoadContext<unknown>
-      readonly kept: PromiseWithResolvers<Uint8Array | undefined>
-      readonly outcome: Promise<Found>
-    },
-  ): void {
+  function keepAnswer(x: Exchange, asked: Asked, load: Load): undefined {
     const { ctx, kept, outcome } = load
     const fwd = asked.isForced ? 'request' : ctx.previous === undefined ? 'uri-miss' : 'stale'
     let status = `keelson; fwd=${fwd}`
     let stored: Headers | undefined
-    let hasLeft = false
     x.onHead((_, lines) => {
       for (const [name, value] of stored === undefined ? [] : ownLines(lines, stored)) x.setHeader(name, value)
       x.setHeader('Cache-Status', status)
     })
-    const leaving = afterLeaving(x, o.clock, LEFT_MS, () => {
-      hasLeft = true
-      report(x, 'left')
-      kept.reject(new Error('the client left, and the handler did not end its answer'))
-    })
+    const run = loads.run(asked.id, x, load)
 
     x.capture({ maxBytes: rule.maxBytes, hold: 'all' }, async (captured) => {
-      leaving.cancel()
       const decision = decideStored(captured, { ...rule, correlationHeader: o.correlation.header })
-      if (decision.kind === 'store') {
-        stored = decision.response.headers
-        return store(captured, decision.response)
+      if (decision.kind !== 'store' && decision.why !== 'status') report(x, decision.why)
+      if (decision.kind === 'failed') {
+        run.fail(new Error(decision.why))
+        const found = await outcome.catch(() => undefined)
+        tell(x, found?.state ?? 'loaded')
+        return found?.state === 'stale' ? answerOf(asked, found, 'keelson; fwd=stale') : undefined
       }
-      if (decision.why !== 'status') report(x, decision.why)
-      if (decision.kind === 'pass') {
-        kept.resolve(undefined)
-        return tell(x, 'loaded')
-      }
-      kept.reject(new Error(decision.why))
-      const found = await outcome.catch(() => undefined)
-      tell(x, found?.state ?? 'loaded')
-      return found?.state === 'stale' ? answerOf(asked, found, 'keelson; fwd=stale') : undefined
+      if (decision.kind === 'store') stored = decision.response.headers
+      const isFirst = run.end()
+      if (isFirst && decision.kind === 'store') return store(decision.response)
+      kept.resolve(undefined)
+      return tell(x, 'loaded')
     })
 
-    async function store(captured: Captured, response: StoredResponse): Promise<StoredResponse | undefined> {
+    async function store(response: StoredResponse): Promise<StoredResponse | undefined> {
       try {
         if (typeof rule.tags === 'function') ctx.tag(...rule.tags(x, response))
         kept.resolve(responseCodec.encode(response))
-        const { state, version, stamp } = await outcome
+        const { state, version } = await outcome
         if (state === 'bypass') status = 'keelson; fwd=bypass'
-        else if (stamp !== '') status += '; stored'
+        else if (version !== '') status += '; stored'
         tell(x, state)
-        if (stamp !== '' && mayBe304(response))
+        if (version !== '' && mayBe304(response))
           remembered.keep(asked.id, { version, headers: dressed(response.headers) })
       } catch (error) {
         kept.reject(error)
-        if (!hasLeft) report(x, 'failed', error)
+        report(x, 'failed', error)
       }
       const headers: Headers = [...dressed(response.headers), ['Cache-Status', status]]
       const answer = forClient({ ...response, headers }, asked.ifNoneMatch)
@@ -188,7 +179,7 @@ export function readThrough(
     const stored = found.value === undefined ? undefined : decode(found.value)
     if (stored === undefined) return undefined
     const headers = dressed(stored.headers)
-    const isFresh = found.stamp !== '' && found.state !== 'stale'
+    const isFresh = found.version !== '' && found.state !== 'stale'
     if (isFresh && mayBe304(stored)) remembered.keep(id, { version: found.version, headers })
     const ageS = String(Math.floor(found.age / 1000))
     return forClient({ ...stored, headers: [...headers, ['Age', ageS], ['Cache-Status', status]] }, ifNoneMatch)
@@ -241,6 +232,7 @@ const RESULT = {
 function hitStatus({ state, ttl }: Found): string {
   if (state === 'joined') return 'keelson; fwd=uri-miss; collapsed'
   if (state === 'bypass') return 'keelson; fwd=bypass; collapsed'
+  if (state === 'stale') return 'keelson; fwd=stale'
   return `keelson; hit; ttl=${Math.floor(ttl / 1000)}`
 }
 

@@ -177,7 +177,7 @@ export const cachedCases: readonly Case<HttpSubject>[] = [
     equal(own.runs, 2)
   }),
 
-  httpCase('of fifty at once one runs, also when its client leaves', async (stage) => {
+  httpCase('of fifty at once one runs, and one beside it when its client leaves', async (stage) => {
     const { serve, equal, together, until } = stage
     const entered = Promise.withResolvers<void>()
     const go = Promise.withResolvers<void>()
@@ -198,10 +198,56 @@ export const cachedCases: readonly Case<HttpSubject>[] = [
     const answers = await joined
     equal(new Set(answers.map(({ status, body }) => `${status} ${body.toString()}`)), new Set([`200 ${sample.text}`]))
     equal(new Set(answers.map((answer) => answer.header('x-correlation-id'))).size, 49, 'each has an id of its own')
-    equal(text.runs, 1)
+    equal(text.runs, 2)
     equal((await site.call(text, undefined)).header('x-correlation-id') === undefined, false)
-    equal(text.runs, 1)
+    equal(text.runs, 2)
   }),
+
+  httpCase('a handler goes on when its client leaves, and its answer is kept', async (stage) => {
+    const { serve, equal, until } = stage
+    const entered = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const text = get('text', {
+      onEnter() {
+        entered.resolve()
+        return go.promise
+      },
+    })
+    const site = await serve([text])
+    const first = site.openCall(text, undefined)
+    await entered.promise
+    first.leave()
+    await until('it has left', () => linesOf(site.log, 'ended').length === 1)
+    go.resolve()
+    await until('it is kept', async () => (await site.caches.inspect()).loads.running === 0)
+    const again = await site.call(text, undefined)
+    equal([again.body.toString(), status(again)?.startsWith('keelson; hit'), text.runs], [sample.text, true, 1])
+  }),
+
+  httpCase(
+    'who waits for a handler that gives up with its client is answered by another one, at once',
+    async (stage) => {
+      const { serve, equal, together, until } = stage
+      const entered = Promise.withResolvers<void>()
+      const text = get('text', {
+        onEnter() {
+          entered.resolve()
+          return text.runs === 1 ? new Promise(() => {}) : undefined
+        },
+      })
+      const site = await serve([text])
+      const first = site.openCall(text, undefined)
+      await entered.promise
+      const joined = together(20, () => site.call(text, undefined))
+      await until('all have come', () => linesOf(site.log, 'began').length === 21)
+      first.leave()
+      equal(new Set((await joined).map(({ body }) => body.toString())), new Set([sample.text]))
+      // After a time limit all of them would have run.
+      equal(text.runs, 2)
+      equal((await site.call(text, undefined)).body.toString(), sample.text)
+      equal(text.runs, 2)
+    },
+  ),
 
   httpCase('who waits for an answer that is not for others gets an own one', async (stage) => {
     const { supports, serve, equal, together, until } = stage
