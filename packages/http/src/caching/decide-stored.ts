@@ -7,7 +7,7 @@ import { storedHeaders } from '../stored-headers.ts'
 import { withEtag } from './etag.ts'
 import { ownHeaders } from './own-headers.ts'
 
-/** What becomes of an answer that came from its handler. */
+/** What becomes of an answer that came from its handler; `why` is a label of a metric. */
 export type Stored =
   | { readonly kind: 'store'; readonly response: StoredResponse }
   /** It is no answer for others. */
@@ -26,12 +26,12 @@ export function decideStored(
   captured: Captured,
   o: Pick<CheckedCachedRule, 'statuses' | 'vary' | 'etag'> & { readonly correlationHeader: string },
 ): Stored {
-  if (captured.kind === 'abandoned') return { kind: 'failed', why: 'the answer was broken off' }
+  if (captured.kind === 'abandoned') return { kind: 'failed', why: 'broken' }
   const { status } = captured.kind === 'whole' ? captured.response : captured
-  if (status >= 500) return { kind: 'failed', why: `answered ${status}` }
+  if (status >= 500) return { kind: 'failed', why: 'server-error' }
   if (captured.kind === 'part') return { kind: 'pass', why: captured.why }
   const { body } = captured.response
-  if (!isWhole(captured.response, false)) return { kind: 'failed', why: 'the answer is not as long as it says' }
+  if (!isWhole(captured.response, false)) return { kind: 'failed', why: 'length' }
   if (!o.statuses.includes(status)) return { kind: 'pass', why: 'status' }
   const headers = ownHeaders(captured.response.headers, captured.before)
   const why = foreign(headers, o.vary)

@@ -1,10 +1,12 @@
 import type { StoredResponse } from '@keelson/kernel'
+import { afterLeaving } from '../after-leaving.ts'
 import type { Exchange } from '../exchange.ts'
 import type { CheckedOptions } from '../options.ts'
 import type { CheckedPolicy } from '../policy.ts'
 import type { RequestMetrics } from '../request-metrics.ts'
 import type { RequestStates } from '../request-state.ts'
 import { invalidation, type Invalidation } from './invalidation.ts'
+import { LEFT_MS } from './loads.ts'
 import { readThrough } from './read-through.ts'
 import { validate } from './validate.ts'
 
@@ -35,7 +37,9 @@ export function caching({ cached, etag, invalidates }: CheckedPolicy, parts: Cac
       if (read !== undefined) return read(x)
       if (writes !== undefined) {
         parts.claim(x)
+        const leaving = afterLeaving(x, parts.options.clock, LEFT_MS, () => parts.report(x, 'left'))
         x.capture({ maxBytes, hold: 'last' }, async (captured) => {
+          leaving.cancel()
           await writes.after(x, captured)
           return undefined
         })

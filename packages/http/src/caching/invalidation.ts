@@ -16,7 +16,7 @@ export interface Invalidation {
 }
 
 export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts): Invalidation {
-  const { options: o, report } = parts
+  const { options: o, states, report } = parts
 
   /** @throws HttpError SCOPE_INVALID, and what the rule's own functions throw */
   function dropped(x: Exchange, head: ResponseHead): { cache: Cache; tags: readonly string[] } | undefined {
@@ -28,11 +28,25 @@ export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts):
     return { cache: o.cache!.scope(scope), tags }
   }
 
+  function tellBroken(x: Exchange): void {
+    report(x, 'broken')
+    const { method, route } = x
+    const correlationId = states.of(x)?.context.correlationId
+    o.logger.warn({ method, route, correlationId }, 'broken off, and so nothing is invalidated')
+  }
+
   return {
     async after(x, captured) {
-      if (captured.kind === 'abandoned') return
+      if (captured.kind === 'abandoned') {
+        // What it has written before nobody knows.
+        if (captured.hasBegun !== false) tellBroken(x)
+        return
+      }
+      const head = captured.kind === 'whole' ? captured.response : captured
+      // To a handler that writes to a client which has left, its stream breaks: an answer to that is none of the write.
+      if (head.status >= 500 && x.signal.aborted) return tellBroken(x)
       try {
-        const found = dropped(x, captured.kind === 'whole' ? captured.response : captured)
+        const found = dropped(x, head)
         await found?.cache.invalidate(...found.tags).catch(async (error: unknown) => {
           if (!isKeelsonError(error, 'TAG_INVALID')) throw error
           // No entry has a tag that is refused: the others are dropped all the same.

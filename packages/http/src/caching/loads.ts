@@ -3,8 +3,8 @@ import type { Clock } from '@keelson/kernel'
 import { afterLeaving } from '../after-leaving.ts'
 import type { Exchange } from '../exchange.ts'
 
-/** Nobody is left whose handler could end a load. */
-const LEFT_MS = 5_000
+/** A handler that has not ended its answer so long after its client has left is not waited for. */
+export const LEFT_MS = 5_000
 /** Handlers of one load; only one of them has a client that is still there. */
 const MAX_RUNS = 4
 

@@ -142,7 +142,7 @@ export function readThrough(
       const decision = decideStored(captured, { ...rule, correlationHeader: o.correlation.header })
       if (decision.kind !== 'store' && decision.why !== 'status') report(x, decision.why)
       if (decision.kind === 'failed') {
-        run.fail(new Error(decision.why))
+        run.fail(new Error(`no answer to keep: ${decision.why}`))
         const found = await outcome.catch(() => undefined)
         tell(x, found?.state ?? 'loaded')
         return found?.state === 'stale' ? answerOf(asked, found, 'keelson; fwd=stale') : undefined
