@@ -54,6 +54,31 @@ describe('@Cacheable()', () => {
     expect(prices.asked).toEqual(lists)
   })
 
+  it('long arguments are a key, in any script', async () => {
+    for (const text of ['ü'.repeat(150), '語'.repeat(150), '💧'.repeat(70), 'x'.repeat(160)]) {
+      await prices.of(text)
+      await prices.of(text)
+    }
+    expect(prices.asked.length).toBe(4)
+  })
+
+  it('what is no JSON is refused: two that differ must not share a value', async () => {
+    const cycle: Record<string, unknown> = {}
+    cycle['self'] = cycle
+    const wrong: unknown[] = [
+      Array(1),
+      { [Symbol('a')]: 1 },
+      Object.assign([1], { more: 1 }),
+      cycle,
+      [cycle],
+      new Date(),
+      undefined,
+    ]
+    for (const one of wrong) await expect(prices.of(one as string)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    await prices.of([[], {}, [null, { a: [1] }]] as unknown as string)
+    expect(prices.asked.length).toBe(1)
+  })
+
   it('takes scope and key from the arguments', async () => {
     const [monday, tuesday] = [new Date('2026-01-05T12:00Z'), new Date('2026-01-06T12:00Z')]
     for (const at of [monday, tuesday, monday]) for (const tenant of ['m1', 'm2']) await prices.at(tenant, at)

@@ -32,7 +32,7 @@ const SPEC = {
 }
 
 /** Longer arguments are hashed. */
-const MAX_CHARACTERS = 160
+const MAX_BYTES = 160
 
 /** A decorator of async methods. @throws HttpError OPTION_INVALID, naming Class.method */
 export type CacheableDecorator = (
@@ -78,15 +78,29 @@ function cached(
 
 /** Two lists of arguments never share it. */
 function partOf(place: string, args: readonly unknown[]): string {
-  if (!args.every(isJson)) throw new HttpError('INPUT_INVALID', `${place}: its arguments are no JSON: give it a "key"`)
-  const text = JSON.stringify(args)
-  return text.length <= MAX_CHARACTERS ? text : builtin.crypto.hash('sha256', text)
+  const text = textOf(args)
+  if (text === undefined) throw new HttpError('INPUT_INVALID', `${place}: its arguments are no JSON: give it a "key"`)
+  return Buffer.byteLength(text) <= MAX_BYTES ? text : builtin.crypto.hash('sha256', text)
+}
+
+/** Undefined for what JSON does not carry, and for cycles, which it refuses itself. */
+function textOf(args: readonly unknown[]): string | undefined {
+  try {
+    const text = JSON.stringify(args)
+    return isJson(args) ? text : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function isJson(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
-  if (Array.isArray(value)) return value.every(isJson)
-  if (typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return false
-  return Object.values(value).every(isJson)
+  if (typeof value !== 'object') return false
+  const isArray = Array.isArray(value)
+  if (!isArray && Object.getPrototypeOf(value) !== Object.prototype) return false
+  const members: unknown[] = Object.values(value)
+  // Holes, symbols and what is not enumerable are not in the text.
+  if (Reflect.ownKeys(value).length !== (isArray ? value.length + 1 : members.length)) return false
+  return members.every(isJson)
 }

@@ -1,3 +1,4 @@
+import type { Cache, EntryOptions } from '@keelson/cache'
 import { checkOptions, isPlainText, isScope, opt, type Duration, type StoredResponse } from '@keelson/kernel'
 import { checkDeprecation, type DeprecatedRule, type Deprecation } from './deprecation.ts'
 import { optionFailure } from './error.ts'
@@ -174,7 +175,7 @@ const scope = opt.custom<Scope>(
 )
 const tags = opt.custom<Tags>(
   'an array of tags or a function',
-  (given) => typeof given === 'function' || isListOf(given, isTag),
+  (given) => typeof given === 'function' || isListOf(given, isString),
 )
 const names = 'an array of names'
 
@@ -184,7 +185,7 @@ const CACHED = {
   scope,
   tags,
   vary: opt.custom<readonly string[]>(names, (given) => isListOf(given, isName), []),
-  query: opt.custom<readonly string[]>(names, (given) => isListOf(given, (one) => typeof one === 'string')),
+  query: opt.custom<readonly string[]>(names, (given) => isListOf(given, isString)),
   maxAge: opt.duration(),
   grace: opt.duration(),
   statuses: opt.custom<readonly number[]>(
@@ -240,7 +241,7 @@ export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy 
   return {
     ...rest,
     cached: cached && { ...checkCached(cached, has), etag: rest.etag ?? 'weak' },
-    invalidates: invalidates && checkInvalidates(invalidates, has),
+    invalidates: invalidates && checkInvalidates(invalidates, transactional, has),
     deprecated: deprecated === undefined ? undefined : checkDeprecation(deprecated),
     idempotent: idempotent === undefined ? undefined : checkIdempotent(idempotent, transactional, has),
   }
@@ -271,20 +272,28 @@ function checkCached(given: object, has: Available): Omit<CheckedCachedRule, 'et
     throw optionFailure("policy: cached: \"per\" is required: 'principal', or 'scope' to share")
   if (rule.per === 'principal' && !has.principal)
     throw optionFailure('policy: cached: "per: \'principal\'" needs createHttp({ principal })')
-  const { ttl, grace } = rule
-  try {
-    // The cache knows its own limits.
-    has.cache!.scope('public').wrap('http', async () => 0, grace === undefined ? { ttl } : { ttl, grace })
-  } catch (error) {
-    throw optionFailure(`policy: cached: ${(error as Error).message}`)
-  }
+  const { ttl, grace, tags } = rule
+  tried('cached', has, (cache) => cache.wrap('http', async () => 0, { ttl, grace, tags } as EntryOptions))
   return rule
 }
 
-function checkInvalidates(given: InvalidatesRule, has: Available): CheckedInvalidatesRule {
+/** The cache knows its own limits. */
+function tried(name: string, has: Available, call: (cache: Cache) => unknown): void {
+  try {
+    call(has.cache!.scope('public'))
+  } catch (error) {
+    throw optionFailure(`policy: ${name}: ${(error as Error).message}`)
+  }
+}
+
+function checkInvalidates(given: InvalidatesRule, transactional: boolean, has: Available): CheckedInvalidatesRule {
   const isRule = typeof given === 'object' && 'tags' in given
   const rule = checkOptions('policy: invalidates', isRule ? given : { tags: given }, INVALIDATES, optionFailure)
   needsCache('invalidates', rule, has)
+  tried('invalidates', has, (cache) => {
+    const { statements } = cache.drop(...(typeof rule.tags === 'function' ? ['http'] : rule.tags))
+    if (transactional && !statements) throw new Error('"transactional" needs createCache({ log })')
+  })
   return rule
 }
 
@@ -309,8 +318,8 @@ function isListOf(given: unknown, isOne: (one: unknown) => boolean): boolean {
   return Array.isArray(given) && given.length > 0 && given.every(isOne)
 }
 
-function isTag(given: unknown): boolean {
-  return typeof given === 'string' && given !== ''
+function isString(given: unknown): boolean {
+  return typeof given === 'string'
 }
 
 function isName(given: unknown): boolean {

@@ -14,7 +14,6 @@ import { isHttpProblem } from './problem.ts'
 import { principalOf, scopeOf } from './owner.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import type { RequestState, RequestStates } from './request-state.ts'
-import { unguardedWrite } from './unguarded-write.ts'
 
 /** A compiled policy: what an adapter calls, in this order. An answer ends the request; undefined goes on. */
 export interface Route {
@@ -58,6 +57,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   const refuseEarly = earlyRules(rules, parts)
   // Who does not need them does not load them.
   const keyed = idempotent === undefined ? undefined : later(import('./keyed.ts'))
+  const unguarded = transactional ? later(import('./unguarded-write.ts')) : undefined
   const isCaching = rules.cached !== undefined || rules.invalidates !== undefined || Boolean(rules.etag)
   const cachingRules = isCaching
     ? later(import('./caching/index.ts').then(({ caching }) => caching(rules, { ...parts, claim: claimOnce })))
@@ -172,6 +172,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     return context.run(known, async () => {
       if (call === undefined) {
         const op = operationName(x.method, x.path)
+        const { unguardedWrite } = await unguarded!
         return unguardedWrite(o.db!, { ...o, op, scope: known.tenant }, work)
       }
       claimOnce(x)

@@ -15,6 +15,8 @@ import { virtualClock } from '@keelson/kernel/testing'
 import { exchange, headerOf, recordingLogger, type Given, type TestExchange } from './support.ts'
 
 const caches = createCache({ name: 'app', maxTtl: '1h' })
+/** As a cache on Redis: what is dropped there must be written down with the rows. */
+const shared = createCache({ name: 'app', store: { ...memoryStore(), kind: 'redis' } })
 const idempotency = { run: (): Promise<never> => Promise.reject(new Error('not asked')) }
 const all: HttpOptions = { cache: caches, idempotency, scope: () => 'm1', principal: () => ({ id: 'ann' }) }
 const right: CachedRule = { ttl: '10m', per: 'scope' }
@@ -43,7 +45,16 @@ describe('a rule about caches is refused when it is compiled', () => {
     ],
     ['no scope', { cached: right }, { cache: caches }, /cached: "scope" is required here or in createHttp/],
     ['a bad scope', { cached: { ...right, scope: '' } }, all, /"scope" must be a scope/],
-    ['tags that are none', { cached: { ...right, tags: [''] } }, all, /"tags" must be an array of tags or a function/],
+    ['tags that are none', { cached: { ...right, tags: [1] } }, all, /"tags" must be an array of tags or a function/],
+    ['an empty tag', { cached: { ...right, tags: [''] } }, all, /policy: cached: .*tag/],
+    ['a tag with a line break', { cached: { ...right, tags: ['a\nb'] } }, all, /policy: cached: .*tag/],
+    ['a tag of a write that no entry can have', { invalidates: ['a', 'b\nc'] }, all, /policy: invalidates: .*tag/],
+    [
+      'a write in a transaction over a cache that has no log',
+      { invalidates: ['a'], transactional: true },
+      { ...all, cache: shared, db: database() },
+      /policy: invalidates: "transactional" needs createCache\(\{ log \}\)/,
+    ],
     ['a header’s name', { cached: { ...right, vary: ['a b'] } }, all, /"vary" must be an array of names/],
     ['a status of parts', { cached: { ...right, statuses: [200, 206] } }, all, /"statuses" must be .* \(got/],
     ['a 500', { cached: { ...right, statuses: [500] } }, all, /"statuses" must be/],
@@ -187,6 +198,24 @@ describe('a cached route', () => {
     site.http.begin(own)
     expect(headerOf((await site.route.late(own))!, 'cache-control')).toBe(cacheControl)
   })
+
+  it.each([
+    ['strong', 'W/"own"', /^"[\w-]{22}"$/],
+    ['strong', '"own"', /^"own"$/],
+    ['weak', 'W/"own"', /^W\/"own"$/],
+  ] as const)(
+    'with etag %s makes of %s one as it is asked for, at once and when it is kept',
+    async (etag, own, said) => {
+      const site = serve()
+      const route = site.http.compile({ cached: right, etag })
+      const headers: Headers = [['Etag', own]]
+      const first = await ask({ ...site, route }, { headers })
+      const again = await ask({ ...site, route }, { headers })
+      expect([first.ran, again.ran]).toEqual([true, false])
+      expect(first.etag ?? own).toMatch(said)
+      expect(again.etag).toMatch(said)
+    },
+  )
 
   it('gives a stale answer in place of a 5xx, within its grace', async () => {
     const site = serve({ grace: '1h', tags: ['texts'] })

@@ -8,8 +8,9 @@ function etagOf(body: Uint8Array, kind: 'weak' | 'strong'): string {
   return kind === 'weak' ? `W/"${opaque}"` : `"${opaque}"`
 }
 
-/** The handler's own comes first. */
+/** The handler's own comes first, but for a weak one where a strong one is asked for: frameworks make them of their own. */
 export function withEtag(headers: Headers, body: Uint8Array, kind: 'weak' | 'strong' | false): Headers {
-  if (kind === false || headerValues(headers, 'etag').length > 0) return headers
-  return [...headers, ['ETag', etagOf(body, kind)]]
+  const [own] = headerValues(headers, 'etag')
+  if (kind === false || (own !== undefined && (kind === 'weak' || !own.startsWith('W/')))) return headers
+  return [...headers.filter(([name]) => name.toLowerCase() !== 'etag'), ['ETag', etagOf(body, kind)]]
 }

@@ -198,7 +198,7 @@ export function readThrough(
     const known = elementsOf(lines, 'vary')
     const missing = rule.vary.filter((name) => !known.includes(name.toLowerCase()))
     return [
-      ...more.filter(([name]) => name === 'ETag' && headerValues(lines, 'etag').length === 0),
+      ...more.filter(([name, value]) => name === 'ETag' && headerValues(lines, 'etag')[0] !== value),
       ...(missing.length === 0 ? [] : [['Vary', [...vary, ...missing].join(', ')] as const]),
       ...(headerValues(lines, 'cache-control').length === 0 ? [['Cache-Control', cacheControl] as const] : []),
     ]
