@@ -9,19 +9,19 @@ export interface Requests {
   readonly port: number
   readonly connections: number
   readonly path: string
-  readonly body: object
+  /** Of a POST; without it requests are GET. */
+  readonly body?: object
   /** What is answered; default any 2xx. */
   readonly status?: number
   /** Called for each request: its `Idempotency-Key`. */
-  readonly keyOf: (connection: number) => string
+  readonly keyOf?: (connection: number) => string
+  /** Each request has the ETag of an answer before it. */
+  readonly hasTag?: boolean
 }
 
 /** New connections send requests for `forMs`. Rejects on an answer of another status. */
 export async function loadOverHttp(o: Requests, forMs: number): Promise<{ figures: Figures; answered: number }> {
-  const body = JSON.stringify(o.body)
-  const head =
-    `POST ${o.path} HTTP/1.1\r\nHost: 127.0.0.1:${o.port}\r\nContent-Type: application/json\r\n` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\nIdempotency-Key: `
+  const requestOf = await requestsOf(o)
   // Opened anew: a server closes what was idle for a round.
   const sockets = await Promise.all(Array.from({ length: o.connections }, () => open(o.port)))
   const latencies: number[] = []
@@ -29,14 +29,34 @@ export async function loadOverHttp(o: Requests, forMs: number): Promise<{ figure
   const endsMs = beginsMs + forMs
   try {
     await Promise.all(
-      sockets.map((socket, connection) =>
-        exchanges(socket, () => `${head}${o.keyOf(connection)}\r\n\r\n${body}`, latencies, endsMs, o.status),
-      ),
+      sockets.map((socket, connection) => exchanges(socket, () => requestOf(connection), latencies, endsMs, o.status)),
     )
   } finally {
     for (const socket of sockets) socket.destroy()
   }
   return { figures: figuresOfLatencies(latencies, performance.now() - beginsMs), answered: latencies.length }
+}
+
+/** The bytes of the next request of a connection. */
+async function requestsOf(o: Requests): Promise<(connection: number) => string> {
+  const where = `${o.path} HTTP/1.1\r\nHost: 127.0.0.1:${o.port}\r\n`
+  if (o.body === undefined) {
+    const tag = o.hasTag === true ? await tagOf(`http://127.0.0.1:${o.port}${o.path}`) : undefined
+    const request = `GET ${where}${tag === undefined ? '' : `If-None-Match: ${tag}\r\n`}\r\n`
+    return () => request
+  }
+  const body = JSON.stringify(o.body)
+  const head =
+    `POST ${where}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+    'Idempotency-Key: '
+  return (connection) => `${head}${o.keyOf!(connection)}\r\n\r\n${body}`
+}
+
+async function tagOf(url: string): Promise<string> {
+  const { headers } = await fetch(url)
+  const tag = headers.get('etag')
+  if (tag === null) throw new Error(`no ETag: ${url}`)
+  return tag
 }
 
 async function open(port: number): Promise<Socket> {
@@ -81,6 +101,7 @@ function exchanges(
 function lengthOf(answer: string): number | undefined {
   const headEnds = answer.indexOf('\r\n\r\n')
   if (headEnds === -1) return undefined
+  if (answer.startsWith('HTTP/1.1 304')) return headEnds + 4
   // Fastify writes it in lower case.
   const at = answer.search(/\r\ncontent-length: /i)
   if (at === -1 || at > headEnds) throw new Error(`an answer without Content-Length: ${answer}`)

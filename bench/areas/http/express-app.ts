@@ -29,6 +29,15 @@ export async function expressApp(kind: Kind, databaseUrl?: string): Promise<Serv
     case 'end patch':
       app.use(express.json()).post('/pay', endPatch(), handler)
       break
+    case 'bare read':
+      app.get('/item', (_req, res) => void res.json(ANSWER))
+      break
+    case 'cached':
+      app
+        .use(k.context())
+        .get('/item', k.cached({ ttl: '10m', per: 'scope', tags: ['items'] }), (_req, res) => void res.json(ANSWER))
+        .use(k.errors())
+      break
     case 'bare problem':
       app.use(express.json()).post('/pay', (_req, res) => {
         res

@@ -11,7 +11,7 @@ type Paid = FastifyRequest<{ Body: { cents: number } }>
 export async function fastifyApp(kind: Kind, databaseUrl?: string): Promise<Server> {
   const { http, pool } = await openParts(kind, databaseUrl)
   const app = fastify()
-  const own = kind === 'bare' || kind === 'bare problem' || kind === 'sql' || kind === 'end patch'
+  const own = kind.startsWith('bare') || kind === 'sql' || kind === 'end patch'
   if (!own) await app.register(keelson, { http, problems: 'all' })
   const answer = async (request: Paid, reply: { code(status: number): unknown }): Promise<object> => {
     reply.code(201)
@@ -37,6 +37,14 @@ export async function fastifyApp(kind: Kind, databaseUrl?: string): Promise<Serv
         if (known !== undefined) return reply.code(known.status).type('application/json').send(known.body)
         return answer(request, reply)
       })
+      break
+    }
+    case 'bare read':
+      app.get('/item', async () => ANSWER)
+      break
+    case 'cached': {
+      const cached = { ttl: '10m', per: 'scope', tags: ['items'] } as const
+      app.get('/item', { config: { keelson: { cached } } }, async () => ANSWER)
       break
     }
     case 'bare problem':

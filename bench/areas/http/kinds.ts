@@ -3,8 +3,18 @@ export type Framework = 'Express' | 'Fastify' | NestPlatform
 /** Nest, and what it stands on. */
 export type NestPlatform = 'Nest on Express' | 'Nest on Fastify'
 
-/** What stands around the handler: nothing, Keelson without a rule, an idempotent rule, an error, SQL. */
-export type Kind = 'bare' | 'context' | 'idempotent' | 'end patch' | 'bare problem' | 'problem' | 'sql' | 'transaction'
+/** What stands around the handler: nothing, Keelson without a rule, an idempotent rule, an error, SQL; of a GET a cache. */
+export type Kind =
+  | 'bare'
+  | 'context'
+  | 'idempotent'
+  | 'end patch'
+  | 'bare problem'
+  | 'problem'
+  | 'sql'
+  | 'transaction'
+  | 'bare read'
+  | 'cached'
 
 /** What the handler answers. */
 export const ANSWER = { id: 'ch_0198f0c2', status: 'paid', cents: 990 }

@@ -15,6 +15,7 @@ export function overHttp(services: Services): Case[] {
       app('a patch of end() and a Map, first', framework, 'end patch'),
       app('a patch of end() and a Map, replay', framework, 'end patch', { replays: true }),
     ]),
+    reads(framework),
     problems(framework),
     onPostgres(framework, services),
   ]
@@ -48,6 +49,43 @@ function onMemory(framework: Framework, others: readonly Contender[] = []): Case
       atLeast('idempotent, memory store, replay', 0.95, 0.98),
     ],
   }
+}
+
+/** One entry, out of the memory of the process. Its handler only answers: no cache can be faster than that. */
+function reads(framework: 'Express' | 'Fastify'): Case {
+  const bare = `bare ${framework}, GET`
+  const byTag = { status: 304, hasTag: true }
+  // Fastify has no ETag by itself.
+  const own = framework === 'Express' ? [read('bare Express, its own 304', framework, 'bare read', byTag)] : []
+  return {
+    name: `${framework}: a cached read`,
+    note: 'cpu us is the server’s own time a request: what a handler that reads a database has to beat',
+    base: bare,
+    ...TIMES,
+    contenders: [
+      read(bare, framework, 'bare read'),
+      ...own,
+      read('cached, hit', framework, 'cached'),
+      read('cached, 304 by its tag', framework, 'cached', byTag),
+    ],
+    targets: [{ of: 'cached, hit', figure: 'per s', over: bare, atLeast: 0.95 }],
+  }
+}
+
+function read(
+  name: string,
+  framework: Framework,
+  kind: Kind,
+  { status = 200, hasTag = false }: { status?: number; hasTag?: boolean } = {},
+): Contender {
+  return served(name, () => ({
+    script: new URL('app.ts', import.meta.url),
+    args: [framework, kind],
+    connections: CONNECTIONS,
+    path: '/item',
+    status,
+    hasTag,
+  }))
 }
 
 function problems(framework: Framework): Case {

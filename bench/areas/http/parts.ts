@@ -1,3 +1,4 @@
+import { createCache } from '@keelson/cache'
 import { createHttp, type Http } from '@keelson/http'
 import { createIdempotency, memoryStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
@@ -19,6 +20,11 @@ const RECORDS = 1_000_000
 export async function openParts(kind: Kind, databaseUrl: string | undefined): Promise<Parts> {
   const scope = (): string => 'public'
   if (kind !== 'sql' && kind !== 'transaction') {
+    if (kind === 'cached') {
+      const cache = createCache({ name: 'bench' })
+      await cache.start()
+      return { http: createHttp({ cache, scope }), pool: undefined }
+    }
     const store = memoryStore({ maxRecords: RECORDS })
     return {
       http: createHttp({ idempotency: createIdempotency({ store, storeTimeout: '5s' }), scope }),
