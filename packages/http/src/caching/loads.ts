@@ -35,9 +35,16 @@ export interface Run {
   fail(error: Error): void
 }
 
+/** A request, and what gives it a load that needs a handler. */
+interface Waiter {
+  readonly x: Exchange
+  readonly take: (load: Load) => void
+}
+
 /** Who asks for one entry at this moment. */
 interface Crowd {
-  readonly waiting: Map<Exchange, (load: Load) => void>
+  /** In the order they came. Most are alone, and gone at once. */
+  readonly waiting: Waiter[]
   /** A load whose handler's client has left, for the next one who comes. */
   vacant: Load | undefined
 }
@@ -59,14 +66,15 @@ export class Loads {
 
   /** Until it is called, what this returns: `take` may be given a load that needs a handler. */
   wait(id: string, x: Exchange, take: (load: Load) => void): () => void {
-    const crowd = this.#crowds.get(id) ?? { waiting: new Map(), vacant: undefined }
-    this.#crowds.set(id, crowd)
+    const crowd = this.#crowdOf(id)
     const { vacant } = crowd
     crowd.vacant = undefined
-    if (vacant === undefined || vacant.isOver) crowd.waiting.set(x, take)
+    const waiter = { x, take }
+    if (vacant === undefined || vacant.isOver) crowd.waiting.push(waiter)
     else take(vacant)
     return () => {
-      crowd.waiting.delete(x)
+      const at = crowd.waiting.indexOf(waiter)
+      if (at >= 0) crowd.waiting.splice(at, 1)
       this.#clean(id, crowd)
     }
   }
@@ -113,19 +121,25 @@ export class Loads {
   }
 
   #handOn(id: string, load: Load): void {
-    const crowd = this.#crowds.get(id) ?? { waiting: new Map(), vacant: undefined }
-    for (const [x, take] of crowd.waiting) {
-      crowd.waiting.delete(x)
-      if (!isGone(x)) return take(load)
+    const crowd = this.#crowdOf(id)
+    for (let next = crowd.waiting.shift(); next !== undefined; next = crowd.waiting.shift()) {
+      if (!isGone(next.x)) return next.take(load)
     }
     // Who comes while there is stale data gets that.
-    if (load.ctx.previous !== undefined) return
-    crowd.vacant = load
+    if (load.ctx.previous === undefined) crowd.vacant = load
+    this.#clean(id, crowd)
+  }
+
+  #crowdOf(id: string): Crowd {
+    const known = this.#crowds.get(id)
+    if (known !== undefined) return known
+    const crowd: Crowd = { waiting: [], vacant: undefined }
     this.#crowds.set(id, crowd)
+    return crowd
   }
 
   #clean(id: string, crowd: Crowd): void {
-    if (crowd.waiting.size === 0 && crowd.vacant === undefined && this.#crowds.get(id) === crowd)
+    if (crowd.waiting.length === 0 && crowd.vacant === undefined && this.#crowds.get(id) === crowd)
       this.#crowds.delete(id)
   }
 }
