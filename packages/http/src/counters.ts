@@ -10,7 +10,7 @@ export interface Counters {
   cacheHits: number
   /** All other reads. */
   cacheMisses: number
-  /** Calls to other services. */
+  /** Calls of pipelines of `@keelson/resilience` in this process, `resilientFetch` among them; retries are part of one. */
   calls: number
   /** What those took together, in ms. */
   callMs: number

@@ -1,4 +1,5 @@
 import { context, type Component, type KeelsonContext, type Status, type StoredResponse } from '@keelson/kernel'
+import { countCalls } from './count-calls.ts'
 import { countReads } from './count-reads.ts'
 import { counted, noCounts } from './counters.ts'
 import { describeError, type Described } from './describe-error.ts'
@@ -61,6 +62,7 @@ export function createHttp(options: HttpOptions = {}): Http {
   const routes: { policy: RoutePolicy; at: Set<string> }[] = []
   const counts = { requests: 0, errors: 0 }
   if (o.cache !== undefined) countReads()
+  countCalls()
   let lastError: Status['lastError']
   let hasWarnedOfCoding = false
   let closed = false

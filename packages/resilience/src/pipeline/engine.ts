@@ -94,12 +94,14 @@ export class Engine {
   /** `run` and `try`. */
   call(work: Work<unknown>, options: CallOptions | undefined, answersOutcome: boolean): Promise<any> {
     if (!CALL.hasSubscribers) return this.#call(work, options, answersOutcome)
-    const message: { pipeline: string; outcome?: string } = { pipeline: this.settings.name }
+    const message: { pipeline: string; outcome?: string; ms?: number } = { pipeline: this.settings.name }
+    const startedMs = this.clock.monotonic()
     return traced(
       'resilience:call',
       () => message,
       async () => {
         const outcome = (await this.#call(work, options, true)) as Outcome<unknown>
+        message.ms = this.clock.monotonic() - startedMs
         message.outcome = outcome.ok ? (outcome.fallback ? 'fallback' : 'ok') : outcome.kind
         if (answersOutcome) return outcome
         if (outcome.ok) return outcome.value
