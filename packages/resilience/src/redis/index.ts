@@ -38,7 +38,7 @@ export function redisStore(
   async function take(subject: string, quotas: readonly QuotaSpec[], cost: number, atLeast: number) {
     const args: Arg[] = [cost, atLeast]
     for (const spec of quotas) args.push(...argsOf(spec))
-    return answerOf((await port.script(takeScript, keysOf(subject, quotas), args)) as RedisReply[])
+    return answerOf((await port.script(takeScript(quotas), keysOf(subject, quotas), args)) as RedisReply[])
   }
 
   return {

@@ -6,12 +6,13 @@
 
 /** What both scripts begin with. Time is the server's alone; a number becomes text without an exponent. */
 export const quotaLua = `
-local time = redis.call('TIME')
+local call, format = redis.call, string.format
+local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
-local function text(n) return string.format('%.0f', n) end
+local function text(n) return format('%.0f', n) end
 local function pair(key)
-  local held = redis.call('GET', key)
+  local held = call('GET', key)
   if not held then return nil, nil end
   local a, b = string.match(held, '^(%d+):(%d+)$')
   return tonumber(a), tonumber(b)

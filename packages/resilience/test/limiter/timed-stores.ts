@@ -78,7 +78,7 @@ function atTime(port: RedisPort, clock: { us: number }): RedisPort {
     ...port,
     script(script, keys, args) {
       const lua = script.lua
-        .replace("redis.call('TIME')", '{ARGV[#ARGV - 1], ARGV[#ARGV]}')
+        .replace("call('TIME')", '{ARGV[#ARGV - 1], ARGV[#ARGV]}')
         .replace('text(ceil(us / 1000) + 1)', '100000000')
       const time = [Math.floor(clock.us / 1e6), clock.us % 1e6]
       return port.script(defineScript(lua), keys, [...args, ...time])
