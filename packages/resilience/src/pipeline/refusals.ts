@@ -17,7 +17,11 @@ export function refusalError(pipeline: string, kind: RefusalKind, retryAfter: nu
   const [code, why] = ERRORS[kind]
   const { stackTraceLimit } = Error
   setStackTraceLimit(0)
-  const error = new ResilienceError(code, `pipeline "${pipeline}": ${why}`, retryAfter === undefined ? {} : { retryAfter })
+  const error = new ResilienceError(
+    code,
+    `pipeline "${pipeline}": ${why}`,
+    retryAfter === undefined ? {} : { retryAfter },
+  )
   setStackTraceLimit(stackTraceLimit)
   return error
 }
