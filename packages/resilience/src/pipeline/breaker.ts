@@ -82,6 +82,10 @@ export class Breakers implements CellState {
     return this.#admitProbe(cell, nowMs)
   }
 
+  isOpen(cell: number, nowMs: number): boolean {
+    return this.#state[cell] === OPEN && nowMs < this.#atMs[cell]!
+  }
+
   /** Whether `admit` would refuse, with nothing changed. */
   refuses(cell: number, nowMs: number): boolean {
     if (this.#state[cell] === OPEN) return nowMs < this.#atMs[cell]!

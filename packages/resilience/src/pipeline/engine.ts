@@ -37,6 +37,11 @@ export interface Internals {
   readonly keeps?: (value: any, release: () => void) => boolean
 }
 
+interface SharedRefusal {
+  readonly generation: number
+  readonly refusal: Promise<Failure>
+}
+
 /** The parts of `new Promise` of the call that begins: an executor for each would be a function for each. */
 let resolveIt: (value: any) => void
 let rejectIt: (error: unknown) => void
@@ -74,8 +79,8 @@ export class Engine {
   readonly #internals: Internals
   #firstLive: Run | undefined
   /** Of each cell: the refusal that all share while its breaker is in one state. */
-  readonly #open: ({ readonly generation: number; readonly refusal: Promise<Failure> } | undefined)[] = []
-  readonly #refusals: Partial<Record<RefusalKind, Promise<Failure>>> = {}
+  readonly #open: (SharedRefusal | undefined)[] = []
+  readonly #refusals: Partial<Record<RefusalKind, SharedRefusal>> = {}
   #isServing = false
 
   constructor(settings: Settings, internals: Internals = {}) {
@@ -119,6 +124,9 @@ export class Engine {
     if (this.isClosed) return this.#refused('closed', 0, answersOutcome, nowMs)
     const signal = o?.signal
     if (signal?.aborted === true) return this.#atOnce('aborted', signal.reason, answersOutcome)
+    const cell = o?.key === undefined ? 0 : upstream.cells.of(o.key, nowMs)
+    // In an outage this is all that a call costs.
+    if (upstream.isOpen(cell, nowMs)) return this.#refusedByBreaker(cell, answersOutcome, nowMs)
     let endsMs = nowMs + settings.deadlineMs
     if (o?.deadline !== undefined) endsMs = Math.min(endsMs, nowMs + ms(o.deadline))
     const outer = context.get()
@@ -138,7 +146,6 @@ export class Engine {
         answersOutcome,
       )
     }
-    const cell = o?.key === undefined ? 0 : upstream.cells.of(o.key, nowMs)
     const entry = upstream.enter(cell, nowMs)
     if (entry > QUEUE) return this.#refused(KINDS[entry]!, cell, answersOutcome, nowMs)
     if (upstream.budget !== undefined) upstream.budget.call(cell, nowMs)
@@ -308,15 +315,24 @@ export class Engine {
     return this.#atOnceUncounted(kind, refusalError(this.settings.name, kind, retryAfter), answersOutcome, retryAfter)
   }
 
-  #sharedRefusal(kind: RefusalKind, cell: number): Promise<Failure> {
-    const make = (): Promise<Failure> =>
-      sharedRefusal(this.settings.name, kind, () => this.#retryAfterMs(kind, cell, this.clock.monotonic()))
-    if (kind !== 'open') return (this.#refusals[kind] ??= make())
-    const generation = this.upstream.breakers!.generation[cell]!
+  #refusedByBreaker(cell: number, answersOutcome: boolean, nowMs: number): Promise<unknown> {
     const shared = this.#open[cell]
+    if (!answersOutcome || shared?.generation !== this.upstream.breakers!.generation[cell]) {
+      return this.#refused('open', cell, answersOutcome, nowMs)
+    }
+    this.outcomes.open++
+    return shared!.refusal
+  }
+
+  #sharedRefusal(kind: RefusalKind, cell: number): Promise<Failure> {
+    const generation = kind === 'open' ? this.upstream.breakers!.generation[cell]! : 0
+    const shared = kind === 'open' ? this.#open[cell] : this.#refusals[kind]
     if (shared?.generation === generation) return shared.refusal
-    const refusal = make()
-    this.#open[cell] = { generation, refusal }
+    const refusal = sharedRefusal(this.settings.name, kind, () =>
+      this.#retryAfterMs(kind, cell, this.clock.monotonic()),
+    )
+    if (kind === 'open') this.#open[cell] = { generation, refusal }
+    else this.#refusals[kind] = { generation, refusal }
     return refusal
   }
 

@@ -67,6 +67,13 @@ export class Upstream implements CellState {
     )
   }
 
+  /** Certain to be refused by the breaker, with nothing changed. */
+  isOpen(cell: number, nowMs: number): boolean {
+    if (this.breakers === undefined) return false
+    const forced = this.#hasForced ? this.forced(cell) : null
+    return forced === null ? this.breakers.isOpen(cell, nowMs) : forced === 'open'
+  }
+
   /** Makes the admission, or says why there is none. */
   enter(cell: number, nowMs: number): number {
     if (this.rate !== undefined && !this.rate.take(nowMs)) return RATE
