@@ -317,13 +317,14 @@ export class Run extends Sleeper implements Child, Waiter {
     this.#state = DONE
     if (this.list !== undefined) this.list.remove(this)
     if (this.hub !== undefined) this.hub.remove(this)
+    // Who is told by the signal may do anything, close the pipeline too: by then this call is gone.
+    this.engine.left(this)
     const attempt = this.#attempt
     if (attempt !== undefined) {
       if (!attempt.isOver) attempt.giveUp(reason ?? LOST)
       if (this.#hedges !== undefined) for (const hedge of this.#running()) hedge.giveUp(reason ?? LOST)
       if (attempt.underWay > 0) attempt.abandonLater(this.engine)
     }
-    this.engine.left(this)
   }
 
   /** Attempts whose result counts. */

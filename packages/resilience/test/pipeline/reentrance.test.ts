@@ -1,0 +1,68 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { afterAll, expect, test } from 'vitest'
+import { context, type Clock } from '@keelson/kernel'
+import { virtualClock } from '@keelson/kernel/testing'
+import { createChaos } from '../../src/chaos/index.ts'
+import { createPipeline, type Call, type PipelineOptions } from '../../src/index.ts'
+
+const unhandled: unknown[] = []
+const onUnhandled = (error: unknown): void => void unhandled.push(error)
+process.on('unhandledRejection', onUnhandled)
+afterAll(() => {
+  process.off('unhandledRejection', onUnhandled)
+  expect(unhandled).toEqual([])
+})
+
+const never = (): Promise<never> => new Promise(() => {})
+const upstreamError = new Error('upstream')
+const fails = (): Promise<never> => Promise.reject(upstreamError)
+
+function on(options: Omit<PipelineOptions, 'name' | 'clock'> = {}) {
+  const clock = virtualClock()
+  return { clock, pipeline: createPipeline({ name: 'up', random: () => 1, ...options, clock }) }
+}
+
+/** What a promise has come to, without waiting for it. */
+function seen<T>(promise: Promise<T>): { value?: T; error?: unknown } {
+  const it: { value?: T; error?: unknown } = {}
+  promise.then(
+    (value) => (it.value = value),
+    (error: unknown) => (it.error = error),
+  )
+  return it
+}
+
+test.each(['a timeout', 'the deadline'])('the pipeline may be closed by a work that is told of %s', async (what) => {
+  const { pipeline, clock } = on(what === 'a timeout' ? { attempt: 10, retry: true } : { deadline: 10 })
+  const other = seen(pipeline.try(never, { key: 'other' }))
+  const outcome = seen(
+    pipeline.try(({ signal }) => {
+      signal.addEventListener('abort', () => void pipeline.close())
+      return never()
+    }),
+  )
+  await clock.advance(1_000)
+  expect(outcome.value).toMatchObject({ kind: what === 'a timeout' ? 'closed' : 'deadline' })
+  expect(other.value).toMatchObject({ ok: false })
+  expect(clock.pending()).toBe(0)
+})
+
+test('an abort in the first line of the work ends the call, and its place is free when the work ends', async () => {
+  const { pipeline, clock } = on({ limit: 1 })
+  const controller = new AbortController()
+  const reason = new Error('gone')
+  const outcome = seen(
+    pipeline.try(
+      () => {
+        controller.abort(reason)
+        return clock.sleep(10)
+      },
+      { signal: controller.signal },
+    ),
+  )
+  await clock.advance(0)
+  expect(outcome.value).toMatchObject({ kind: 'aborted', error: reason, attempts: 1 })
+  expect(await pipeline.try(() => 1)).toMatchObject({ kind: 'shed' })
+  await clock.advance(10)
+  expect(await pipeline.try(() => 1)).toMatchObject({ ok: true })
+})
