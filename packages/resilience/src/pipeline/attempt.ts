@@ -70,7 +70,7 @@ export class Attempt implements Call, Ticket {
     engine.begun()
     let answer: unknown
     try {
-      answer = work(this)
+      answer = engine.chaos === undefined ? work(this) : engine.chaos(work, this)
     } catch (error) {
       return this.run.settled(this, error, true)
     }

@@ -3,7 +3,7 @@ import { context, ms, traced, type Clock } from '@keelson/kernel'
 import { ResilienceError } from '../error.ts'
 import type { Attempt } from './attempt.ts'
 import type { BreakerReason, BreakerState } from './breaker.ts'
-import type { CallOptions, Work } from './call.ts'
+import type { Call, CallOptions, Work } from './call.ts'
 import type { Failure, FailureKind, Outcome, Suppressed } from './outcome.ts'
 import { HeldPermit, type Permit } from './permit.ts'
 import { refusalError, sharedRefusal, type RefusalKind } from './refusals.ts'
@@ -56,6 +56,8 @@ export class Engine {
   readonly clock: Clock
   readonly upstream: Upstream
   readonly timeouts: Timeouts
+  /** Around each attempt. */
+  readonly chaos: ((work: Work<unknown>, call: Call) => unknown) | undefined
   /** Retries, hedges and fallbacks may begin in a timer's context, which is anybody's. */
   readonly mayBeginOutside: boolean
   readonly outcomes: Record<FailureKind | 'ok' | 'fallback', number> = {
@@ -88,6 +90,7 @@ export class Engine {
     this.clock = settings.clock
     this.#internals = internals
     this.timeouts = new Timeouts(settings.clock)
+    this.chaos = settings.chaos?.wrap((work: Work<unknown>, call: Call) => work(call))
     this.upstream = new Upstream(settings, (cell, from, to, reason) => this.#changed(cell, from, to, reason))
     const { attemptMs, deadlineMs, attempts, hedges, fallback } = settings
     this.mayBeginOutside =

@@ -66,3 +66,15 @@ test('an abort in the first line of the work ends the call, and its place is fre
   await clock.advance(10)
   expect(await pipeline.try(() => 1)).toMatchObject({ ok: true })
 })
+
+test('chaos strikes each attempt as if the upstream did', async () => {
+  const chaos = createChaos({ seed: 1, rules: [{ rate: 1, fault: 'error' }] })
+  const { pipeline, clock } = on({ retry: { base: 0 }, chaos })
+  let works = 0
+  const outcome = seen(pipeline.try(() => works++))
+  await clock.advance(10)
+  expect(outcome.value).toMatchObject({ kind: 'failed', error: { code: 'CHAOS' }, attempts: 3 })
+  expect(works).toBe(0)
+  chaos.enabled = false
+  expect(await pipeline.run(({ attempt }) => attempt)).toBe(1)
+})
