@@ -153,11 +153,7 @@ export class Run extends Sleeper implements Child, Waiter {
     const { engine } = this
     const nowMs = engine.clock.monotonic()
     attempt.end(engine)
-    if (attempt.isOver) {
-      if (!isError) engine.discard(result)
-      if (attempt.holder.underWay === 0) attempt.holder.releasePlace(engine)
-      return
-    }
+    if (attempt.isOver) return this.#drop(attempt, result, isError)
     attempt.isOver = true
     let verdict: Verdict
     try {
@@ -168,6 +164,8 @@ export class Run extends Sleeper implements Child, Waiter {
       result = failure
       isError = true
     }
+    // The judge may have ended the call.
+    if (this.#state === DONE) return this.#drop(attempt, result, isError)
     this.#result = result
     this.#kind = isError ? 'failed' : undefined
     if (typeof verdict === 'string') {
@@ -183,6 +181,12 @@ export class Run extends Sleeper implements Child, Waiter {
     }
   }
 
+  /** Nobody is given it. */
+  #drop(attempt: Attempt, result: unknown, isError: boolean): void {
+    if (!isError) this.engine.discard(result)
+    if (attempt.holder.underWay === 0) attempt.holder.releasePlace(this.engine)
+  }
+
   #timedOut(attempt: Attempt, nowMs: number): void {
     const { settings } = this.engine
     this.#kind = 'timeout'
@@ -193,7 +197,8 @@ export class Run extends Sleeper implements Child, Waiter {
       `pipeline "${settings.name}": no answer within ${settings.attemptMs} ms`,
     )
     attempt.giveUp(this.#result)
-    this.#ended(attempt, true, nowMs)
+    // Who was told may have ended the call.
+    if (this.#state === RUNNING) this.#ended(attempt, true, nowMs)
   }
 
   /** An attempt has come to `#verdict`. */
@@ -205,6 +210,8 @@ export class Run extends Sleeper implements Child, Waiter {
     if (this.#hedges !== undefined) this.#hedges.nextMs = Infinity
     if (attempt.holder.underWay > 0) attempt.holder.abandonLater(this.engine)
     this.#settleTicket(verdict, isTimeout, nowMs - attempt.startedMs, nowMs)
+    // The same holds for who is told of the breaker.
+    if (this.#state !== RUNNING) return
     if (verdict !== 'retry' && verdict !== 'throttle') return this.#end(undefined)
     const suppressed = this.#backOff(attempt, nowMs)
     if (this.#state === RUNNING) this.#end(suppressed)
@@ -296,6 +303,7 @@ export class Run extends Sleeper implements Child, Waiter {
   }
 
   #fail(kind: FailureKind, error: unknown, suppressed: Suppressed | undefined, retryAfter: number | undefined): void {
+    if (this.#state === DONE) return
     this.#done(error)
     const { engine } = this
     engine.count(kind)

@@ -78,3 +78,54 @@ test('chaos strikes each attempt as if the upstream did', async () => {
   chaos.enabled = false
   expect(await pipeline.run(({ attempt }) => attempt)).toBe(1)
 })
+
+test('nothing is tried again for a caller who leaves when an attempt times out', async () => {
+  const { pipeline, clock } = on({ attempt: 10, retry: { base: 5 } })
+  const controller = new AbortController()
+  let works = 0
+  const outcome = seen(
+    pipeline.try(
+      ({ signal }) => {
+        works++
+        signal.addEventListener('abort', () => controller.abort(new Error('gone')))
+        return never()
+      },
+      { signal: controller.signal },
+    ),
+  )
+  await clock.advance(1_000)
+  expect(outcome.value).toMatchObject({ kind: 'aborted', attempts: 1 })
+  expect(works).toBe(1)
+  expect((await pipeline.inspect()).counts).toMatchObject({ aborted: 1, timeout: 0, failed: 0 })
+})
+
+test.each(['ok', 'retry', 'fatal'] as const)('a judge may abort the call, close or force; %s', async (verdict) => {
+  const controller = new AbortController()
+  const { pipeline, clock } = on({
+    retry: { base: 0 },
+    limit: { max: 2, queue: 5 },
+    breaker: { minCalls: 1 },
+    keys: { max: 1 },
+    classify: {
+      value: (value) => {
+        if (value === 'abort') controller.abort(new Error('gone'))
+        if (value === 'force') pipeline.force('open', 'a')
+        if (value === 'close') void pipeline.close()
+        return verdict
+      },
+    },
+  })
+  const live = [seen(pipeline.try(never, { key: 'a' }))]
+  const aborted = seen(pipeline.try(async () => 'abort', { key: 'a', signal: controller.signal }))
+  await clock.advance(100)
+  expect(aborted.value).toMatchObject({ kind: 'aborted', attempts: 1 })
+  expect(Object.values((await pipeline.inspect()).counts!).reduce((sum, count) => sum + count)).toBe(1 + 2)
+  const forced = seen(pipeline.try(async () => 'force', { key: 'a' }))
+  await clock.advance(100)
+  expect(forced.value).toMatchObject({ ok: true, value: 'force' })
+  pipeline.force(null)
+  live.push(seen(pipeline.try(async () => 'close', { key: 'a' })))
+  await clock.advance(100)
+  expect(live.map(({ value }) => value)).toMatchObject([{ kind: 'closed' }, { kind: 'closed' }])
+  expect(clock.pending()).toBe(0)
+})
