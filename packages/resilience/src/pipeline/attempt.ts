@@ -71,12 +71,12 @@ export class Attempt implements Call, Ticket {
     let answer: unknown
     try {
       answer = engine.chaos === undefined ? work(this) : engine.chaos(work, this)
+      if (answer instanceof Promise) return follow(this, answer)
+      if (isThenable(answer)) return follow(this, Promise.resolve(answer))
     } catch (error) {
       return this.run.settled(this, error, true)
     }
-    if (answer instanceof Promise) follow(this, answer)
-    else if (isThenable(answer)) follow(this, Promise.resolve(answer))
-    else this.run.settled(this, answer, false)
+    this.run.settled(this, answer, false)
   }
 
   /** Nobody waits for it any more. */

@@ -129,3 +129,21 @@ test.each(['ok', 'retry', 'fatal'] as const)('a judge may abort the call, close 
   expect(live.map(({ value }) => value)).toMatchObject([{ kind: 'closed' }, { kind: 'closed' }])
   expect(clock.pending()).toBe(0)
 })
+
+test('an answer whose `then` throws is a failure of the work', async () => {
+  const { pipeline } = on({ limit: 1 })
+  const wrong = new Error('then')
+  const throwing = {
+    get then(): never {
+      throw wrong
+    },
+  }
+  class Odd extends Promise<number> {
+    override then(): never {
+      throw wrong
+    }
+  }
+  expect(await pipeline.try(() => throwing)).toMatchObject({ kind: 'failed', error: wrong })
+  expect(await pipeline.try(() => new Odd(() => {}))).toMatchObject({ kind: 'failed', error: wrong })
+  expect(await pipeline.try(() => 1)).toMatchObject({ ok: true })
+})
