@@ -83,6 +83,8 @@ export class Engine {
   /** Of each cell: the refusal that all share while its breaker is in one state. */
   readonly #open: (SharedRefusal | undefined)[] = []
   readonly #refusals: Partial<Record<RefusalKind, SharedRefusal>> = {}
+  /** Cells in which a place may be free. */
+  readonly #freed = new Set<number>()
   #isServing = false
 
   constructor(settings: Settings, internals: Internals = {}) {
@@ -192,21 +194,28 @@ export class Engine {
   }
 
   #serve(cell: number): void {
+    this.#freed.add(cell)
     // One that ends at once gives its place back in here: the loop goes on, not the stack.
     if (this.#isServing) return
     this.#isServing = true
     try {
-      const { limits, waiters, latencies } = this.upstream
-      const nowMs = this.clock.monotonic()
-      for (;;) {
-        if (limits!.isFull(cell)) return
-        const waiter = waiters!.next(cell, nowMs)
-        if (waiter === undefined) return
-        waiters!.remove(cell, waiter)
-        this.#admit(waiter as Waiter & Run, nowMs, latencies.medianMs())
+      for (const freed of this.#freed) {
+        this.#freed.delete(freed)
+        this.#serveLine(freed)
       }
     } finally {
       this.#isServing = false
+    }
+  }
+
+  #serveLine(cell: number): void {
+    const { limits, waiters, latencies } = this.upstream
+    const nowMs = this.clock.monotonic()
+    while (!limits!.isFull(cell)) {
+      const waiter = waiters!.next(cell, nowMs)
+      if (waiter === undefined) return
+      waiters!.remove(cell, waiter)
+      this.#admit(waiter as Waiter & Run, nowMs, latencies.medianMs())
     }
   }
 

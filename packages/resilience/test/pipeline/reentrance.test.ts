@@ -147,3 +147,24 @@ test('an answer whose `then` throws is a failure of the work', async () => {
   expect(await pipeline.try(() => new Odd(() => {}))).toMatchObject({ kind: 'failed', error: wrong })
   expect(await pipeline.try(() => 1)).toMatchObject({ ok: true })
 })
+
+test('a work that frees a place of another key lets in who waits there', async () => {
+  const { pipeline, clock } = on({ limit: { max: 1, queue: 5 } })
+  const a = pipeline.admit({ key: 'a' })
+  const b = pipeline.admit({ key: 'b' })
+  const waitsForA = seen(pipeline.try(() => b.settle('ok'), { key: 'a' }))
+  const waitsForB = seen(pipeline.try(() => 'b', { key: 'b' }))
+  a.settle('ok')
+  await clock.advance(0)
+  expect([waitsForA.value, waitsForB.value]).toMatchObject([{ ok: true }, { value: 'b' }])
+})
+
+test('works that answer at once in a full queue do not deepen the stack', async () => {
+  const { pipeline, clock } = on({ limit: { max: 1, queue: 20_000 } })
+  const permit = pipeline.admit()
+  let served = 0
+  for (let i = 0; i < 20_000; i++) void pipeline.run(() => void served++)
+  permit.settle('ignore')
+  await clock.advance(0)
+  expect(served).toBe(20_000)
+})
