@@ -395,7 +395,7 @@ export class Engine {
     if (STATE.hasSubscribers) STATE.publish(told)
     this.settings.logger[to === 'open' ? 'warn' : 'info'](told, `breaker of "${this.settings.name}" is ${to}`)
     const { waiters } = this.upstream
-    if (to !== 'open' || waiters === undefined) return
+    if (to !== 'open' || waiters === undefined || this.upstream.forced(cell) !== null) return
     // Who waits for a place would be refused when it is his turn.
     const nowMs = this.clock.monotonic()
     for (let waiter = waiters.next(cell, nowMs); waiter !== undefined; waiter = waiters.next(cell, nowMs)) {

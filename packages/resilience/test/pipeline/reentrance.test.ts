@@ -168,3 +168,13 @@ test('works that answer at once in a full queue do not deepen the stack', async 
   await clock.advance(0)
   expect(served).toBe(20_000)
 })
+
+test('observe refuses nobody, nor those who wait while the breaker opens', async () => {
+  const { pipeline, clock } = on({ limit: { max: 1, queue: 5 }, breaker: { minCalls: 1 } })
+  pipeline.force('observe')
+  void pipeline.try(() => clock.sleep(10).then(fails))
+  const waits = seen(pipeline.try(() => 'served'))
+  await clock.advance(10)
+  expect(pipeline.state()).toBe('open')
+  expect(waits.value).toMatchObject({ value: 'served' })
+})
