@@ -181,7 +181,7 @@ export class Engine {
   enqueue(run: Run, nowMs: number): void {
     const { limits, waiters, latencies } = this.upstream
     const medianMs = latencies.medianMs()
-    const waitMs = ((waiters!.sizeOf(run.cell) + 1) * medianMs) / limits!.limit(run.cell)
+    const waitMs = ((waiters!.ahead(run.cell, run.priority) + 1) * medianMs) / limits!.limit(run.cell)
     // Who cannot be served in time is told now.
     const shed = nowMs + waitMs + medianMs >= run.endsMs ? run : waiters!.add(run.cell, run)
     if (shed !== undefined) shed.refuse('shed', nowMs)

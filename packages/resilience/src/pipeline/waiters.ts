@@ -18,8 +18,10 @@ export interface Waiter {
 class Line {
   first: Waiter | undefined
   last: Waiter | undefined
+  size = 0
 
   add(waiter: Waiter): void {
+    this.size++
     waiter.inLine = true
     waiter.lineBefore = this.last
     if (this.last === undefined) this.first = waiter
@@ -33,6 +35,7 @@ class Line {
     else lineBefore.lineAfter = lineAfter
     if (lineAfter === undefined) this.last = lineBefore
     else lineAfter.lineBefore = lineBefore
+    this.size--
     waiter.inLine = false
     waiter.lineBefore = waiter.lineAfter = undefined
   }
@@ -60,6 +63,12 @@ export class Waiters implements CellState {
 
   sizeOf(cell: number): number {
     return this.#queues[cell]?.size ?? 0
+  }
+
+  /** How many are at least as important. */
+  ahead(cell: number, priority: Priority): number {
+    const lines = this.#queues[cell]?.lines.slice(0, priority + 1) ?? []
+    return lines.reduce((count, { size }) => count + size, 0)
   }
 
   /** Undefined: it waits. Otherwise the one that is shed for it, which may be itself. */

@@ -178,3 +178,15 @@ test('observe refuses nobody, nor those who wait while the breaker opens', async
   expect(pipeline.state()).toBe('open')
   expect(waits.value).toMatchObject({ value: 'served' })
 })
+
+test('what is important is not hopeless because others wait behind it', async () => {
+  const { pipeline, clock } = on({ limit: { max: 1, queue: 100 } })
+  const usual = pipeline.try(() => clock.sleep(10))
+  await clock.advance(10)
+  await usual
+  void pipeline.try(() => clock.sleep(10))
+  for (let i = 0; i < 50; i++) void pipeline.try(() => clock.sleep(10), { priority: 3 })
+  const first = seen(pipeline.try(() => 'first', { priority: 0, deadline: 100 }))
+  await clock.advance(10)
+  expect(first.value).toMatchObject({ value: 'first' })
+})
