@@ -210,8 +210,9 @@ export class Engine {
 
   #serveLine(cell: number): void {
     const { limits, waiters, latencies } = this.upstream
-    const nowMs = this.clock.monotonic()
     while (!limits!.isFull(cell)) {
+      // The one before may have computed for long.
+      const nowMs = this.clock.monotonic()
       const waiter = waiters!.next(cell, nowMs)
       if (waiter === undefined) return
       waiters!.remove(cell, waiter)

@@ -112,7 +112,7 @@ class TimeList {
       if (sleeper.passedOnMs > nowMs) break
       this.remove(sleeper)
       if (sleeper.dueMs > nowMs) this.#timeouts.begin(sleeper, sleeper.dueMs, nowMs)
-      else sleeper.wake(nowMs)
+      else sleeper.wake(this.#clock.monotonic())
       if (sleeper === last) break
     }
     if (this.#first !== undefined && this.#timer === undefined) {

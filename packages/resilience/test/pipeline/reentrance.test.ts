@@ -190,3 +190,33 @@ test('what is important is not hopeless because others wait behind it', async ()
   await clock.advance(10)
   expect(first.value).toMatchObject({ value: 'first' })
 })
+
+/** A clock that a work can move on: what a work that computes for long does to everybody else. */
+function movableClock() {
+  const clock = virtualClock()
+  let aheadMs = 0
+  const moved: Clock = { ...clock, monotonic: () => clock.monotonic() + aheadMs }
+  return { clock, moved, block: (forMs: number): void => void (aheadMs += forMs) }
+}
+
+test('no attempt begins after its deadline because another work has held the process', async () => {
+  const { clock, moved, block } = movableClock()
+  const pipeline = createPipeline({ name: 'up', limit: { max: 1, queue: 5 }, retry: { base: 5, jitter: 'none' }, clock: moved })
+  const permit = pipeline.admit()
+  const begun: string[] = []
+  const hog = pipeline.try(() => (begun.push('hog'), block(500)))
+  const late = seen(pipeline.try(() => begun.push('late'), { deadline: 100 }))
+  permit.settle('ok')
+  await hog
+  await clock.advance(200)
+  expect(begun).toEqual(['hog'])
+  expect(late.value).toMatchObject({ kind: 'shed' })
+
+  const free = createPipeline({ name: 'up', retry: { base: 5, jitter: 'none' }, clock: moved })
+  const times: number[] = []
+  void free.try(({ attempt }) => (attempt === 1 ? fails() : block(500)))
+  const second = seen(free.try(({ remaining }) => (times.push(remaining), fails()), { deadline: 100 }))
+  await clock.advance(200)
+  expect(times).toEqual([100])
+  expect(second.value).toMatchObject({ kind: 'deadline' })
+})
