@@ -107,9 +107,13 @@ export class Run extends Sleeper implements Child, Waiter {
 
   /** The same, out of a timer's or another call's context. */
   startInScope(nowMs: number): void {
+    this.#inScope(this.#tries, () => this.start(nowMs))
+  }
+
+  #inScope(retryAttempt: number, begin: () => void): void {
     this.#scope!.runInAsyncScope(() => {
-      if (this.#tries === 0) this.start(nowMs)
-      else context.run({ retryAttempt: this.#tries }, () => this.start(nowMs))
+      if (retryAttempt === 0) begin()
+      else context.run({ retryAttempt }, begin)
     })
   }
 
@@ -246,7 +250,7 @@ export class Run extends Sleeper implements Child, Waiter {
     if (upstream.budget !== undefined && !upstream.budget.take(this.cell, nowMs)) return
     const hedge = new Attempt(this, nowMs, this.#attempt)
     hedges.begun.push(hedge)
-    this.#scope!.runInAsyncScope(() => hedge.begin())
+    this.#inScope(this.#tries - 1, () => hedge.begin())
   }
 
   #deadlinePassed(nowMs: number): void {

@@ -220,3 +220,11 @@ test('no attempt begins after its deadline because another work has held the pro
   expect(times).toEqual([100])
   expect(second.value).toMatchObject({ kind: 'deadline' })
 })
+
+test('a hedge of a retry is a retry', async () => {
+  const { pipeline, clock } = on({ attempt: 20, retry: { base: 0 }, hedge: { after: 5 } })
+  const retries: unknown[] = []
+  void pipeline.try(() => (retries.push(context.get()?.retryAttempt), never()), { idempotent: true })
+  await clock.advance(100)
+  expect(retries).toEqual([undefined, undefined, 1, 1, 2, 2])
+})
