@@ -268,6 +268,7 @@ export class Run extends Sleeper implements Child, Waiter {
       `pipeline "${settings.name}": no answer within ${waitedMs} ms`,
       this.#kind === undefined ? {} : { cause: this.#result },
     )
+    if (settings.attempts > 1) giveUpOn(error)
     this.#fail('deadline', error, undefined, undefined)
   }
 

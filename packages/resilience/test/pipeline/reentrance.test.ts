@@ -228,3 +228,13 @@ test('a hedge of a retry is a retry', async () => {
   await clock.advance(100)
   expect(retries).toEqual([undefined, undefined, 1, 1, 2, 2])
 })
+
+test('a call that was given up at its deadline after retries is not made again by an outer pipeline', async () => {
+  const { pipeline, clock } = on({ deadline: 100, retry: { base: 0 } })
+  const outer = createPipeline({ name: 'outer', retry: { base: 0 }, clock })
+  let works = 0
+  const outcome = seen(outer.try(() => pipeline.run(() => (works++, clock.sleep(60).then(fails)))))
+  await clock.advance(1_000)
+  expect(works).toBe(2)
+  expect(outcome.value).toMatchObject({ suppressed: 'layer', error: { code: 'DEADLINE_EXCEEDED' } })
+})
