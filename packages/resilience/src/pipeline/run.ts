@@ -177,7 +177,7 @@ export class Run extends Sleeper implements Child, Waiter {
       this.#retryAfterMs = 0
     } else {
       this.#verdict = verdict.class
-      this.#retryAfterMs = verdict.retryAfter ?? 0
+      this.#retryAfterMs = timeMs(verdict.retryAfter)
     }
     this.#ended(attempt, false, nowMs)
     if (attempt.holder.underWay === 0 && (isError || !engine.keepsPlace(attempt.holder, result))) {
@@ -360,6 +360,11 @@ export class Run extends Sleeper implements Child, Waiter {
   #keepScope(): void {
     this.#scope ??= new AsyncResource('keelson.call', { requireManualDestroy: true })
   }
+}
+
+/** What is no time, such as a header that could not be read, asks for nothing. */
+function timeMs(given: unknown): number {
+  return typeof given === 'number' && given > 0 ? given : 0
 }
 
 /** Why the slower of two attempts is given up. */

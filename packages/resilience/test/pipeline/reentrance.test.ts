@@ -238,3 +238,29 @@ test('a call that was given up at its deadline after retries is not made again b
   expect(works).toBe(2)
   expect(outcome.value).toMatchObject({ suppressed: 'layer', error: { code: 'DEADLINE_EXCEEDED' } })
 })
+
+test('times that an upstream asks for and that are no times count as none; one that never ends is not waited for', async () => {
+  for (const retryAfter of [Number.NaN, -5_000, '5' as unknown as number]) {
+    const { pipeline, clock } = on({
+      deadline: false,
+      retry: { base: 10, attempts: 2 },
+      breaker: { minCalls: 2, open: 100 },
+      classify: { error: () => ({ class: 'throttle', retryAfter }) },
+    })
+    const starts: number[] = []
+    const outcome = seen(pipeline.try(() => (starts.push(clock.monotonic()), fails())))
+    await clock.advance(10)
+    expect(starts).toEqual([0, 10])
+    expect(outcome.value).toEqual({ ok: false, kind: 'failed', error: upstreamError, attempts: 2 })
+    await clock.advance(99)
+    expect(pipeline.state()).toBe('open')
+  }
+  const { pipeline, clock } = on({
+    deadline: false,
+    retry: { base: 10 },
+    classify: { error: () => ({ class: 'retry', retryAfter: Infinity }) },
+  })
+  const outcome = seen(pipeline.try(fails))
+  await clock.advance(0)
+  expect(outcome.value).toMatchObject({ kind: 'failed', suppressed: 'deadline' })
+})
