@@ -94,11 +94,8 @@ export class Engine {
     this.timeouts = new Timeouts(settings.clock)
     this.chaos = settings.chaos?.wrap((work: Work<unknown>, call: Call) => work(call))
     this.upstream = new Upstream(settings, (cell, from, to, reason) => this.#changed(cell, from, to, reason))
-    const { attemptMs, deadlineMs, attempts, hedges, fallback } = settings
-    this.mayBeginOutside =
-      hedges > 0 ||
-      (attemptMs !== Infinity && attempts > 1) ||
-      (fallback !== undefined && (attemptMs !== Infinity || deadlineMs !== Infinity))
+    const { attemptMs, attempts, hedges, fallback } = settings
+    this.mayBeginOutside = hedges > 0 || fallback !== undefined || (attemptMs !== Infinity && attempts > 1)
   }
 
   /** `run` and `try`. */

@@ -264,3 +264,12 @@ test('times that an upstream asks for and that are no times count as none; one t
   await clock.advance(0)
   expect(outcome.value).toMatchObject({ kind: 'failed', suppressed: 'deadline' })
 })
+
+test('a fallback runs in the context of its call when somebody else closes the pipeline', async () => {
+  const als = new AsyncLocalStorage<string>()
+  const { pipeline, clock } = on({ deadline: false, fallback: () => als.getStore() })
+  const outcome = seen(als.run('caller', () => pipeline.run(never)))
+  await als.run('closer', () => pipeline.close())
+  await clock.advance(0)
+  expect(outcome.value).toBe('caller')
+})
