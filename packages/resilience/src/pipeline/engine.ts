@@ -15,7 +15,6 @@ import { ADMITTED, OPEN, QUEUE, RATE, SHED, THROTTLED, Upstream } from './upstre
 import { CLASSES, verdictOfError, type Verdict } from './verdict.ts'
 import type { Waiter } from './waiters.ts'
 
-const NO_OPTIONS: CallOptions = {}
 const CALL = tracingChannel('keelson:resilience:call')
 const STATE = channel('keelson:resilience:state')
 const CLOSED = 6
@@ -416,7 +415,9 @@ const MAX_KEY_BYTES = 512
 const PRIORITIES: readonly unknown[] = [undefined, 0, 1, 2, 3]
 
 /** What is wrong with the options of a call. */
-function invalidOption({ key, signal, deadline, priority, idempotent }: CallOptions = NO_OPTIONS): string | undefined {
+function invalidOption(o: CallOptions): string | undefined {
+  if (typeof o !== 'object' || o === null) return `the options must be an object (got ${shown(o)})`
+  const { key, signal, deadline, priority, idempotent } = o
   if (key !== undefined && !isKey(key))
     return `"key" must be a string of 1 to ${MAX_KEY_BYTES} bytes (got ${shown(key)})`
   if (signal !== undefined && !(signal instanceof AbortSignal))

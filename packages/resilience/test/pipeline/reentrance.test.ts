@@ -273,3 +273,12 @@ test('a fallback runs in the context of its call when somebody else closes the p
   await clock.advance(0)
   expect(outcome.value).toBe('caller')
 })
+
+test('options that are no object are refused as others are', async () => {
+  const { pipeline } = on()
+  for (const wrong of [null, 'key', 5]) {
+    expect(await pipeline.try(() => 1, wrong as never)).toMatchObject({ error: { code: 'INPUT_INVALID' } })
+    await expect(pipeline.run(() => 1, wrong as never)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    expect(() => pipeline.admit(wrong as never)).toThrow('the options must be an object')
+  }
+})
