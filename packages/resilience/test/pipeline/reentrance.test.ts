@@ -282,3 +282,30 @@ test('options that are no object are refused as others are', async () => {
     expect(() => pipeline.admit(wrong as never)).toThrow('the options must be an object')
   }
 })
+
+test('a call within the work of the same pipeline is a call like others', async () => {
+  const { pipeline, clock } = on({ deadline: 50, limit: { max: 1, queue: 1 } })
+  const outcome = seen(pipeline.run(async () => pipeline.run(() => 'inner', { deadline: 20 })))
+  await clock.advance(20)
+  expect(outcome.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+  expect(await pipeline.run(() => 'free')).toBe('free')
+})
+
+test('frozen errors, undefined and functions are thrown through', async () => {
+  const { pipeline, clock } = on({ retry: { base: 0 }, breaker: true })
+  for (const thrown of [undefined, null, Object.freeze(new Error('frozen')), () => {}, Symbol('s'), 0n]) {
+    let works = 0
+    const outcome = seen(
+      pipeline.run(() => {
+        works++
+        throw thrown
+      }).then(
+        () => 'value',
+        (error: unknown) => ({ error }),
+      ),
+    )
+    await clock.advance(0)
+    expect(outcome.value).toEqual({ error: thrown })
+    expect(works).toBe(3)
+  }
+})
