@@ -103,8 +103,8 @@ test.each(['ok', 'retry', 'fatal'] as const)('a judge may abort the call, close 
   const controller = new AbortController()
   const { pipeline, clock } = on({
     retry: { base: 0 },
-    limit: { max: 2, queue: 5 },
-    breaker: { minCalls: 1 },
+    limit: { max: 2, queue: 5, abandonAfter: 10 },
+    breaker: { minCalls: 100 },
     keys: { max: 1 },
     classify: {
       value: (value) => {
@@ -201,7 +201,12 @@ function movableClock() {
 
 test('no attempt begins after its deadline because another work has held the process', async () => {
   const { clock, moved, block } = movableClock()
-  const pipeline = createPipeline({ name: 'up', limit: { max: 1, queue: 5 }, retry: { base: 5, jitter: 'none' }, clock: moved })
+  const pipeline = createPipeline({
+    name: 'up',
+    limit: { max: 1, queue: 5 },
+    retry: { base: 5, jitter: 'none' },
+    clock: moved,
+  })
   const permit = pipeline.admit()
   const begun: string[] = []
   const hog = pipeline.try(() => (begun.push('hog'), block(500)))
@@ -292,17 +297,19 @@ test('a call within the work of the same pipeline is a call like others', async 
 })
 
 test('frozen errors, undefined and functions are thrown through', async () => {
-  const { pipeline, clock } = on({ retry: { base: 0 }, breaker: true })
+  const { pipeline, clock } = on({ retry: { base: 0, budget: false } })
   for (const thrown of [undefined, null, Object.freeze(new Error('frozen')), () => {}, Symbol('s'), 0n]) {
     let works = 0
     const outcome = seen(
-      pipeline.run(() => {
-        works++
-        throw thrown
-      }).then(
-        () => 'value',
-        (error: unknown) => ({ error }),
-      ),
+      pipeline
+        .run(() => {
+          works++
+          throw thrown
+        })
+        .then(
+          () => 'value',
+          (error: unknown) => ({ error }),
+        ),
     )
     await clock.advance(0)
     expect(outcome.value).toEqual({ error: thrown })
