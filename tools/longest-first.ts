@@ -8,6 +8,7 @@ export const LONG: readonly string[] = [
   'tools/test/crash.test',
   'packages/adapters-nest/test/conformance',
   'packages/cache/test/redis/store.test',
+  'packages/resilience/test/limiter/stores.test',
   'packages/idempotency/test/store.test',
   'examples/parcels/test/',
   'packages/adapters-express/test/conformance',

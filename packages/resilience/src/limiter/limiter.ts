@@ -148,8 +148,12 @@ export function createLimiter(options: LimiterOptions): Limiter {
     return quotas.map((quota) => quota.spec(quota.limitFor(subject), nodes, clock.now() + skewMs))
   }
 
-  function checkCall(subject: Subject): void {
+  function checkOpen(): void {
     if (closed) throw new ResilienceError('CLOSED', `limiter '${name}' was closed`)
+  }
+
+  function checkCall(subject: Subject): void {
+    checkOpen()
     checkSubject(subject)
   }
 
@@ -272,7 +276,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   }
 
   async function refund(decision: Decision, cost?: number): Promise<void> {
-    if (closed) throw new ResilienceError('CLOSED', `limiter '${name}' was closed`)
+    checkOpen()
     if (cost !== undefined) checkCost(cost)
     if (!taken.has(decision))
       throw new ResilienceError('INPUT_INVALID', `refund: this is no decision of limiter '${name}'`)
@@ -347,11 +351,12 @@ export function createLimiter(options: LimiterOptions): Limiter {
     reset,
     inspect,
     async start() {
-      if (closed) throw new ResilienceError('CLOSED', `limiter '${name}' was closed`)
+      checkOpen()
       sweeper.start()
     },
     stop: () => sweeper.stop(),
     async runOnce(options) {
+      checkOpen()
       const { budget } = checkOptions('runOnce', options, RUN_ONCE, optionFailure)
       return { done: await sweeper.once(clock.monotonic() + budget) }
     },

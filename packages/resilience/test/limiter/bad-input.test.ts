@@ -121,6 +121,7 @@ describe('a wrong call is refused, and counts nothing', () => {
       limiter.reset({ scope: 's', key }),
       limiter.refund(decision),
       limiter.start(),
+      limiter.runOnce(),
     ])
       await expect(call).rejects.toMatchObject({ code: 'CLOSED' })
   })
