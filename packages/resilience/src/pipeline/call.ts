@@ -20,7 +20,7 @@ export interface CallOptions {
   readonly key?: string | undefined
   /** The nearest of this, the pipeline's and the context's counts. */
   readonly deadline?: Duration | undefined
-  /** True: it may run twice at once, so it may be hedged. */
+  /** True: it may run twice at once, so it may be hedged. False: it is begun once, even where the pipeline retries. */
   readonly idempotent?: boolean | undefined
   /** Default 1; 0 is shed last. */
   readonly priority?: Priority | undefined

@@ -72,7 +72,8 @@ const FORCED: readonly unknown[] = ['open', 'closed', 'observe', null]
 const WORST: readonly BreakerState[] = ['open', 'half-open', 'ramp', 'closed']
 const MAX_NAMED = 100
 
-function pipelineWith<T>(options: PipelineOptions<T>, internals?: Internals): Pipeline<T> {
+/** The same, with what only Keelson's own pipelines set. */
+export function pipelineWith<T>(options: PipelineOptions<T>, internals?: Internals): Pipeline<T> {
   const settings = readSettings(options)
   const engine = new Engine(settings, internals)
   const { upstream, clock } = engine

@@ -32,6 +32,8 @@ export class Run extends Sleeper implements Child, Waiter {
   readonly key: string | undefined
   readonly priority: Priority
   readonly isIdempotent: boolean
+  /** It is never begun again. */
+  readonly isOnce: boolean
   readonly joinedMs: number
   readonly endsMs: number
   /** The end is the context's, so it may be nearer than any call can come. */
@@ -82,6 +84,7 @@ export class Run extends Sleeper implements Child, Waiter {
     this.key = options?.key
     this.priority = options?.priority ?? 1
     this.isIdempotent = options?.idempotent === true
+    this.isOnce = options?.idempotent === false
     this.joinedMs = nowMs
     this.endsMs = endsMs
     this.isCutShort = isCutShort
@@ -93,8 +96,7 @@ export class Run extends Sleeper implements Child, Waiter {
   /** The admission is made: the work begins, in the context of now. */
   start(nowMs: number): void {
     const { settings } = this.engine
-    // What the last attempt answered is not given to anybody now.
-    if (this.#tries > 0 && this.#kind === undefined) this.engine.discard(this.#result)
+    this.#discardValue()
     this.#state = RUNNING
     this.#tries++
     this.#retryAfterMs = 0
@@ -170,6 +172,7 @@ export class Run extends Sleeper implements Child, Waiter {
     }
     // The judge may have ended the call.
     if (this.#state === DONE) return this.#drop(attempt, result, isError)
+    this.#discardValue()
     this.#result = result
     this.#kind = isError ? 'failed' : undefined
     if (typeof verdict === 'string') {
@@ -180,9 +183,10 @@ export class Run extends Sleeper implements Child, Waiter {
       this.#retryAfterMs = timeMs(verdict.retryAfter)
     }
     this.#ended(attempt, false, nowMs)
-    if (attempt.holder.underWay === 0 && (isError || !engine.keepsPlace(attempt.holder, result))) {
-      attempt.holder.releasePlace(engine)
-    }
+    if (attempt.holder.underWay > 0) return
+    // Only what the caller is given keeps the place: another attempt needs one itself.
+    const keeps = !isError && this.#state === DONE && engine.keepsPlace(attempt.holder, result)
+    if (!keeps) attempt.holder.releasePlace(engine)
   }
 
   /** Nobody is given it. */
@@ -193,6 +197,7 @@ export class Run extends Sleeper implements Child, Waiter {
 
   #timedOut(attempt: Attempt, nowMs: number): void {
     const { settings } = this.engine
+    this.#discardValue()
     this.#kind = 'timeout'
     this.#verdict = 'retry'
     this.#retryAfterMs = 0
@@ -224,7 +229,7 @@ export class Run extends Sleeper implements Child, Waiter {
   /** Waits for another attempt, or says why there is none; undefined too where the policy has no more. */
   #backOff(attempt: Attempt, nowMs: number): Suppressed | undefined {
     const { settings, upstream, timeouts } = this.engine
-    if (settings.attempts === 1) return undefined
+    if (settings.attempts === 1 || this.isOnce) return undefined
     if (this.isRetried || wasGivenUp(this.#result, attempt.mark)) return 'layer'
     if (this.#tries >= settings.attempts) return undefined
     const againMs = nowMs + delayMs(settings.backoff, this.#tries, this.#retryAfterMs, settings.random)
@@ -298,7 +303,7 @@ export class Run extends Sleeper implements Child, Waiter {
     const { engine } = this
     const isOk = this.#verdict === 'ok' || this.#verdict === 'ignore'
     if (suppressed !== undefined) engine.suppressed(suppressed)
-    if (!isOk && engine.settings.attempts > 1) giveUpOn(this.#result)
+    if (!isOk && engine.settings.attempts > 1 && !this.isOnce) giveUpOn(this.#result)
     if (this.#kind !== undefined)
       return this.#fail(this.#kind, this.#result, suppressed, this.#retryAfterMs || undefined)
     this.#done(undefined)
@@ -309,6 +314,7 @@ export class Run extends Sleeper implements Child, Waiter {
 
   #fail(kind: FailureKind, error: unknown, suppressed: Suppressed | undefined, retryAfter: number | undefined): void {
     if (this.#state === DONE) return
+    this.#discardValue()
     this.#done(error)
     const { engine } = this
     engine.count(kind)
@@ -323,6 +329,13 @@ export class Run extends Sleeper implements Child, Waiter {
     if (engine.settings.fallback === undefined || kind === 'aborted') return engine.answer(this, failure)
     if (this.#scope === undefined) engine.fallBack(this, failure)
     else this.#scope.runInAsyncScope(() => engine.fallBack(this, failure))
+  }
+
+  /** What an attempt has answered is not given to anybody. */
+  #discardValue(): void {
+    if (this.#result === undefined || this.#kind !== undefined) return
+    this.engine.discard(this.#result)
+    this.#result = undefined
   }
 
   /** Nothing waits for it from here on; works that still run are told `reason`. */

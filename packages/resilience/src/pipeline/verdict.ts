@@ -17,7 +17,7 @@ export type Verdict = Class | { readonly class: Class; readonly retryAfter?: num
 export const CLASSES: readonly Class[] = ['ok', 'ignore', 'retry', 'throttle', 'fatal']
 
 /** How an HTTP status is judged; also of errors that carry one. 501 and 505 are about the request, as 4xx are. */
-function verdictOfStatus(status: number): Class {
+export function verdictOfStatus(status: number): Class {
   if (status === 429 || status === 503) return 'throttle'
   if (status < 400) return 'ok'
   return status < 500 || status === 501 || status === 505 ? 'ignore' : 'retry'
