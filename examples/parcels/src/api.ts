@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { outboxEvent } from './domain/outbox.ts'
 import { bookShipment, findShipment, isId, listShipments, newShipment } from './domain/shipments.ts'
 import type { Page, Shipment } from './domain/shipments.ts'
+import { newQuote, type Quote } from './domain/quotes.ts'
 import type { System } from './system.ts'
 
 const page = z.object({
@@ -16,9 +17,10 @@ export interface Api {
   book(tx: Tx, merchant: string, body: unknown): Promise<Reply<Shipment>>
   list(merchant: string, query: unknown): Promise<Page>
   find(merchant: string, id: string): Promise<Shipment>
+  quote(query: unknown): Promise<{ readonly quote: Quote; readonly headers: Readonly<Record<string, string>> }>
 }
 
-export function createApi({ db }: Pick<System, 'db'>): Api {
+export function createApi({ db, quotes }: Pick<System, 'db' | 'quotes'>): Api {
   return {
     async book(tx, merchant, body) {
       const shipment = await bookShipment(tx, merchant, newShipment.parse(body))
@@ -33,6 +35,10 @@ export function createApi({ db }: Pick<System, 'db'>): Api {
       const shipment = await findShipment(db, merchant, id)
       if (shipment === undefined) throw problem(404, 'not-found')
       return shipment
+    },
+    async quote(query) {
+      const { quote, isLastKnown } = await quotes.ask(newQuote.parse(query))
+      return { quote, headers: isLastKnown ? { 'X-Fallback': 'last-known' } : {} }
     },
   }
 }

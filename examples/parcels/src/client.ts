@@ -6,7 +6,7 @@ export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly bytes: Buffer
-  json(): { code?: string }
+  json(): { code?: string; reference?: string }
 }
 
 /** What one key has left behind. */
@@ -28,6 +28,10 @@ export function client(
   /** A merchant's shipments behind this one, at most 100. */
   list(merchant: string, after: string, headers?: Record<string, string>): Promise<Answer>
   rows(key: string): Promise<Rows>
+  /** A price for an address that is always the same. */
+  quote(): Promise<Answer>
+  /** The state of the carrier's breaker, as an operator sees it. */
+  breaker(): Promise<string>
 } {
   return {
     async book(key, { to = key, kg = 2.5, merchant = 'm1' } = {}) {
@@ -54,6 +58,13 @@ export function client(
         await fetch(`${url}/shipments?after=${after}&limit=100`, { headers: { authorization, ...headers } }),
       )
     },
+    async quote() {
+      return answerOf(await fetch(`${url}/quotes?to=Rome&kg=3`, { headers: { authorization: 'Bearer m1' } }))
+    },
+    async breaker() {
+      const response = await fetch(`${url}/ops/circuit-breaker/status`, { headers: { authorization: 'Bearer ops' } })
+      return ((await response.json()) as { carrier: { breaker: string } }).carrier.breaker
+    },
     async rows(key) {
       const { rows } = await db.query(
         `select
@@ -69,6 +80,6 @@ export function client(
 
 async function answerOf(response: Response): Promise<Answer> {
   const bytes = Buffer.from(await response.arrayBuffer())
-  const json = (): { code?: string } => JSON.parse(bytes.toString()) as { code?: string }
+  const json = (): ReturnType<Answer['json']> => JSON.parse(bytes.toString()) as ReturnType<Answer['json']>
   return { status: response.status, headers: response.headers, bytes, json }
 }

@@ -20,6 +20,14 @@ const variables = z.object({
   /** A folder for the embedded database; in memory without one. */
   DATA_DIR: z.string().min(1).optional(),
   STORE_TIMEOUT: duration.default('250ms'),
+  /** The service that quotes prices; built in without one. */
+  CARRIER_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** How long an attempt to reach another service may take, in ms. */
+  SERVICE_TIMEOUT: z.coerce.number().int().min(1).max(600_000).default(5_000),
+  /** Its breaker opens at so many percent of failures. */
+  ERROR_THRESHOLD: z.coerce.number().min(1).max(100).default(50),
+  /** How long it stays open, in ms. */
+  CIRCUIT_RESET_TIMEOUT: z.coerce.number().int().min(1).max(3_600_000).default(30_000),
   PRESTOP: duration.default('0s'),
   DRAIN: duration.default('10s'),
 })

@@ -28,7 +28,13 @@ export async function expressServer({ http, api, apis }: Routes): Promise<WebSer
     res.json(await api.find(merchantOf(req.get('authorization')), String(req.params['id'])))
   })
 
+  app.get('/quotes', authenticate, async (req, res) => {
+    const { quote, headers } = await api.quote(req.query)
+    res.set(headers).json(quote)
+  })
+
   app.use('/health', k.mount(apis.health))
+  app.use('/ops/circuit-breaker', k.mount(apis.breakers))
   app.use('/ops', k.mount(apis.ops))
   app.use(k.errors())
   return {

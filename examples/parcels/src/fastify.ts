@@ -23,7 +23,13 @@ export async function fastifyServer({ http, api, apis }: Routes): Promise<WebSer
     api.find(merchant(request), request.params.id),
   )
 
+  app.get('/quotes', { preHandler: authenticate }, async (request, reply) => {
+    const { quote, headers } = await api.quote(request.query)
+    return reply.headers(headers).send(quote)
+  })
+
   app.keelson.mount('/health', apis.health)
+  app.keelson.mount('/ops/circuit-breaker', apis.breakers)
   app.keelson.mount('/ops', apis.ops)
   return {
     server: app.server,

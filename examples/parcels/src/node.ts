@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { healthApi, opsApi } from '@keelson/http/apis'
 import { checks, createHealth, type Health } from '@keelson/resilience/health'
 import { createApi } from './api.ts'
+import { circuitBreakers } from './circuit-breakers.ts'
 import type { Environment, Framework } from './environment.ts'
 import { authorizeOperator, openHttp } from './http.ts'
 import type { System } from './system.ts'
@@ -36,12 +37,17 @@ export async function startNode(
   const health = createHealth()
   // Not critical: all nodes share it, and would all leave at once. Bookings then say 503 by themselves.
   health.add('database', checks.database(system.db))
+  // Nor this: what the carrier does not say is answered from what it said.
+  health.watch(system.quotes.pipeline)
+  const { idempotency, caches, quotes } = system
+  const components = [idempotency, caches, quotes.pipeline]
   const web = await SERVERS[FRAMEWORK]({
     http,
     api: createApi(system),
     apis: {
       health: healthApi({ health }),
-      ops: opsApi({ http, components: [system.idempotency, system.caches], health, authorize: authorizeOperator }),
+      ops: opsApi({ http, components, health, authorize: authorizeOperator }),
+      breakers: circuitBreakers([quotes.pipeline]),
     },
   })
   await web.listen(PORT, HOST)

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import {
   Body,
   Controller,
@@ -10,6 +10,7 @@ import {
   Param,
   Post,
   Query,
+  Res,
   UseGuards,
   type CanActivate,
   type ExecutionContext,
@@ -56,14 +57,28 @@ class Shipments {
   }
 }
 
+@Controller('quotes')
+@UseGuards(Authenticated)
+class Quotes {
+  @Inject(API) readonly api!: Api
+
+  @Get()
+  async quote(@Query() query: object, @Res({ passthrough: true }) response: ServerResponse) {
+    const { quote, headers } = await this.api.quote(query)
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+    return quote
+  }
+}
+
 /** The routes on Nest. */
 export async function nestServer({ http, api, apis }: Routes): Promise<WebServer> {
   const keelson = KeelsonModule.forRoot({ http, problems: 'all' })
-  @Module({ imports: [keelson], controllers: [Shipments], providers: [{ provide: API, useValue: api }] })
+  @Module({ imports: [keelson], controllers: [Shipments, Quotes], providers: [{ provide: API, useValue: api }] })
   class Parcels {}
 
   const app = await NestFactory.create(Parcels, { logger: false, abortOnError: false })
   mountApi(app, '/health', apis.health)
+  mountApi(app, '/ops/circuit-breaker', apis.breakers)
   mountApi(app, '/ops', apis.ops)
   const server = app.getHttpServer() as Server
   return {

@@ -9,6 +9,8 @@ export interface Servers {
   readonly DATABASE_URL: string
   readonly REDIS_URL?: string
   readonly STORE_TIMEOUT: '30s'
+  readonly CARRIER_URL: string
+  readonly CIRCUIT_RESET_TIMEOUT: number
 }
 
 /** Nodes that share their data, and a look into their tables. */
@@ -21,10 +23,10 @@ export interface StoryNodes {
 
 /** The embedded database lives in one process, which serves all nodes. */
 export async function openEmbedded(
-  patience: Pick<Servers, 'STORE_TIMEOUT'>,
+  environment: Omit<Servers, 'DATABASE_URL' | 'REDIS_URL'>,
   frameworks: readonly Framework[],
 ): Promise<StoryNodes> {
-  const system = await openSystem(patience)
+  const system = await openSystem(environment)
   const nodes = await Promise.all(
     frameworks.map((FRAMEWORK) => startNode(system, { PORT: 0, HOST: '127.0.0.1', FRAMEWORK })),
   )
@@ -41,7 +43,8 @@ export async function openEmbedded(
 /** On servers each node is a process, with a cache of its own. */
 export async function openProcesses(servers: Servers, frameworks: readonly Framework[]): Promise<StoryNodes> {
   const { db, end } = await openDatabase(servers)
-  const processes = await Promise.all(frameworks.map((FRAMEWORK) => startNodeProcess({ ...servers, FRAMEWORK })))
+  const environment = { ...servers, CIRCUIT_RESET_TIMEOUT: String(servers.CIRCUIT_RESET_TIMEOUT) }
+  const processes = await Promise.all(frameworks.map((FRAMEWORK) => startNodeProcess({ ...environment, FRAMEWORK })))
   return {
     db,
     nodes: processes.map(({ ready }, i) => ({ framework: frameworks[i]!, url: ready.url })),

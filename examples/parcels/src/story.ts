@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { client, type Answer } from './client.ts'
 import type { Page } from './domain/shipments.ts'
 import { FRAMEWORKS, type Framework } from './environment.ts'
-import { startNodeProcess } from './node-process.ts'
+import { startNodeProcess, type NodeProcess } from './node-process.ts'
 import { startNode, type Node } from './node.ts'
 import { openEmbedded, openProcesses, type StoryNodes } from './story-nodes.ts'
 import { openSystem, type System } from './system.ts'
@@ -42,22 +43,51 @@ export async function openStory({ databaseUrl, redisUrl, first: leader = 'expres
   const redis = redisUrl === undefined ? {} : { REDIS_URL: redisUrl }
   const servers = databaseUrl === undefined ? undefined : { DATABASE_URL: databaseUrl, ...redis, ...patience }
   const stores = servers ?? { DATA_DIR: join(folder, 'data'), ...patience }
+  const carrier = await startNodeProcess({}, 'carrier.ts')
+  const services = { CARRIER_URL: carrier.ready.url, CIRCUIT_RESET_TIMEOUT: 500 }
+  let carrierAgain: NodeProcess | undefined
   // The process that is going to die starts early, so that nobody waits for it later.
   const victim = startNodeProcess({ ...stores, FRAMEWORK: leader }, 'dying-node.ts')
   victim.catch(() => {}) // met by its step
   const frameworks = [leader, ...FRAMEWORKS.filter((one) => one !== leader)]
   const { db, nodes, close } = await (servers === undefined
-    ? openEmbedded(patience, frameworks)
-    : openProcesses(servers, frameworks))
+    ? openEmbedded({ ...patience, ...services }, frameworks)
+    : openProcesses({ ...servers, ...services }, frameworks))
   let revived: { system: System; node: Node } | undefined
 
   const clients = nodes.map(({ url }) => client(url, db))
-  const { book, look, rows } = clients[0]!
+  const { book, look, rows, quote, breaker } = clients[0]!
   // Postgres keeps what earlier stories wrote, so each has keys of its own.
   const key = `story-${process.pid}-${Date.now()}`
   let first: Answer
 
   const steps: Step[] = [
+    {
+      name: 'the carrier is asked for a price, and knows our request by its correlation id',
+      async run() {
+        const answer = await quote()
+        assert.equal(answer.status, 200)
+        assert.equal(answer.json().reference, answer.headers.get('x-correlation-id'))
+        assert.equal(answer.headers.get('x-fallback'), null)
+      },
+    },
+    {
+      name: 'the carrier is killed: the last known price, marked, until the breaker is open; it comes back, and so do prices',
+      async run() {
+        await carrier.end('SIGKILL')
+        await until('the breaker is open', async () => {
+          const answer = await quote()
+          assert.equal(answer.status, 200)
+          assert.equal(answer.headers.get('x-fallback'), 'last-known')
+          return (await breaker()) === 'open'
+        })
+        carrierAgain = await startNodeProcess({ PORT: new URL(carrier.ready.url).port }, 'carrier.ts')
+        await until('the carrier is asked again', async () => (await quote()).headers.get('x-fallback') === null)
+        assert.equal(await breaker(), 'closed')
+        // Somebody else's failure is no reason to take this node out.
+        assert.equal((await fetch(`${nodes[0]!.url}/health/ready`)).status, 200)
+      },
+    },
     {
       name: 'a merchant books a parcel: 201, its address, a correlation id',
       async run() {
@@ -176,10 +206,20 @@ export async function openStory({ databaseUrl, redisUrl, first: leader = 'expres
     nodes,
     async close() {
       await victim.then(({ end }) => end('SIGKILL')).catch(() => {})
+      await (carrierAgain ?? carrier).end('SIGKILL')
       await revived?.node.close()
       await revived?.system.close()
       await close()
       await rm(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Asks again and again, for a minute at most. */
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const endsMs = performance.now() + 60_000
+  while (!(await holds())) {
+    assert.ok(performance.now() < endsMs, `${what}: not within a minute`)
+    await setTimeout(50)
   }
 }

@@ -10,13 +10,15 @@ import pg from 'pg'
 import { takeDataFolder } from './data-folder.ts'
 import { outboxTables } from './domain/outbox.ts'
 import { shipmentTables } from './domain/shipments.ts'
-import type { Environment } from './environment.ts'
+import { readEnvironment, type Environment } from './environment.ts'
+import { openQuotes, type Quotes } from './quotes.ts'
 
 /** The cores on their stores. This is the only file that knows which stores these are. */
 export interface System {
   readonly db: KnownDatabase
   readonly idempotency: TransactionalIdempotency
   readonly caches: Caches
+  readonly quotes: Quotes
   readonly stores: { readonly db: 'postgres' | 'pglite'; readonly cache: 'redis' | 'postgres' | 'memory' }
   close(): Promise<void>
 }
@@ -24,10 +26,9 @@ export interface System {
 type Stores = Pick<Environment, 'DATABASE_URL' | 'DATA_DIR' | 'REDIS_URL'>
 
 /** Opens the stores, brings their schema up to date and builds the cores. */
-export async function openSystem(
-  environment: Partial<Stores> & Partial<Pick<Environment, 'STORE_TIMEOUT'>>,
-): Promise<System> {
-  const storeTimeout = environment.STORE_TIMEOUT ?? '250ms'
+export async function openSystem(given: Partial<Environment>): Promise<System> {
+  const environment = { ...readEnvironment({}), ...given }
+  const { STORE_TIMEOUT: storeTimeout } = environment
   const { db, kind, end } = await openDatabase(environment)
   const cache = openCache(environment, db, storeTimeout)
   try {
@@ -35,12 +36,15 @@ export async function openSystem(
     await migrate(db, [store, ...cache.tables, { schema: 'parcels', migrations: [shipmentTables, outboxTables] }])
     const idempotency = createIdempotency({ store, storeTimeout, replayGuards: [cache.caches.replayGuard] })
     await cache.caches.start()
+    const quotes = openQuotes(environment)
     return {
       db,
       idempotency,
       caches: cache.caches,
+      quotes,
       stores: { db: kind, cache: cache.kind },
       async close() {
+        await quotes.pipeline.close()
         await idempotency.close()
         await cache.end()
         await end()

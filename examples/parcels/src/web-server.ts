@@ -6,7 +6,7 @@ import type { Api } from './api.ts'
 export interface Routes {
   readonly http: Http
   readonly api: Api
-  readonly apis: { readonly health: FetchHandler; readonly ops: FetchHandler }
+  readonly apis: Readonly<Record<'health' | 'ops' | 'breakers', FetchHandler>>
 }
 
 /** The routes on one framework. */
