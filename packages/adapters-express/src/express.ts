@@ -9,6 +9,7 @@ import {
   type IdempotentRule,
   type InvalidatesRule,
   type Operation,
+  type RateRule,
   type Route,
   type RoutePolicy,
 } from '@keelson/http'
@@ -45,6 +46,8 @@ export interface KeelsonExpress {
   etag(kind?: 'weak' | 'strong'): RequestHandler
   /** `route({ invalidates: rule })`: once the write has succeeded, and before its last byte leaves. */
   invalidates(rule: InvalidatesRule): RequestHandler
+  /** `route({ rateLimit: rule })`: what is limited by address counts here, in front of authentication or behind it. */
+  rateLimit(rule: RateRule | readonly RateRule[]): RequestHandler
   /** `route({ allowIps: cidrs })`. */
   allowIps(cidrs: readonly string[]): RequestHandler
   /** `route({ deadline })`. */
@@ -116,6 +119,7 @@ export function createExpress(http: Http): KeelsonExpress {
     cached: (cached) => route({ cached }),
     etag: (etag = 'weak') => route({ etag }),
     invalidates: (invalidates) => route({ invalidates }),
+    rateLimit: (rateLimit) => route({ rateLimit }),
     allowIps: (allowIps) => route({ allowIps }),
     deadline: (deadline) => route({ deadline }),
     deprecated: (deprecated) => route({ deprecated }),

@@ -1,5 +1,5 @@
 import { createParamDecorator, Inject, SetMetadata } from '@nestjs/common'
-import type { CachedRule, DeprecatedRule, IdempotentRule, InvalidatesRule, RoutePolicy } from '@keelson/http'
+import type { CachedRule, DeprecatedRule, IdempotentRule, InvalidatesRule, RateRule, RoutePolicy } from '@keelson/http'
 import { cacheableBy, type CacheableDecorator } from '@keelson/http/adapter'
 import { context, type Duration } from '@keelson/kernel'
 import { exchangeOf } from './exchange.ts'
@@ -38,6 +38,8 @@ export const Invalidates = (...rule: string[] | [InvalidatesRule]): PolicyDecora
  */
 export const Cacheable: CacheableDecorator = cacheableBy(Inject, KEELSON_CACHE)
 
+/** How often somebody may ask; all rules must admit. */
+export const RateLimit = (...rateLimit: RateRule[]): PolicyDecorator => Policy({ rateLimit })
 /** Only these addresses: CIDR, v4 and v6. */
 export const AllowIps = (...allowIps: string[]): PolicyDecorator => Policy({ allowIps })
 /** Says so on each answer. */

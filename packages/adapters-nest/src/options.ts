@@ -4,10 +4,9 @@ import type { HealthLike } from '@keelson/http/apis'
 import { checkOptions, opt } from '@keelson/kernel'
 
 /** What an application injects by its token; all optional. */
-export interface KeelsonComponents extends Pick<HttpOptions, 'idempotency' | 'cache' | 'db'> {
+export interface KeelsonComponents extends Pick<HttpOptions, 'idempotency' | 'cache' | 'db' | 'limiters'> {
   readonly health?: HealthLike
   readonly pipelines?: Readonly<Record<string, object>>
-  readonly limiters?: Readonly<Record<string, object>>
 }
 
 /** What `KeelsonModule.forRoot` takes. `global`, default true: its tokens are known in every module. */

@@ -39,7 +39,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
       db,
       health,
       pipelines: { stripe: { name: 's' } },
-      limiters: { writes: { name: 'w' } },
+      limiters: { writes: { take: report, refund: report } },
     }
     return { components, idempotency }
   }

@@ -1,5 +1,6 @@
 import type { StoredResponse } from '@keelson/kernel'
-import { addressTest, clientAddress } from './addresses.ts'
+import { addressTest } from './addresses.ts'
+import { clientOf } from './client-of.ts'
 import type { Exchange } from './exchange.ts'
 import { headerValues } from './header-values.ts'
 import type { CheckedPolicy } from './policy.ts'
@@ -7,21 +8,24 @@ import { HttpProblem } from './problem.ts'
 import type { RequestState } from './request-state.ts'
 import type { RouteParts } from './route.ts'
 
+/** The answer that ends a request, or undefined. */
+type Rule = (x: Exchange, state: RequestState) => StoredResponse | undefined | Promise<StoredResponse | undefined>
+
 /**
- * The rules that stand before authentication, in their order: addresses, deadline, deprecation. What they answer ends the
- * request. Rate limits by address will stand between the deadline and the deprecation.
+ * The rules that stand before authentication, in their order: addresses, deadline, rate limits by address (`limit`),
+ * deprecation. What they answer ends the request.
  */
 export function earlyRules(
   { allowIps, deadline, deprecated }: Pick<CheckedPolicy, 'allowIps' | 'deadline' | 'deprecated'>,
-  { options: o, metrics, refuse }: Pick<RouteParts, 'options' | 'metrics' | 'refuse'>,
-): (x: Exchange, state: RequestState) => StoredResponse | undefined {
+  parts: Pick<RouteParts, 'options' | 'metrics' | 'refuse'>,
+  limit?: Rule,
+): Rule {
+  const { options: o, refuse } = parts
   const isAllowed = allowIps === undefined ? undefined : addressTest(allowIps)
 
   function refuseAddress(x: Exchange): StoredResponse | undefined {
     if (isAllowed === undefined) return undefined
-    const { address, isMalformed } = clientAddress(x.remoteAddress, x.header('x-forwarded-for'), o.isTrustedProxy)
-    if (isMalformed) metrics.badHeaders.inc({ header: 'x-forwarded-for' })
-    return isAllowed(address) ? undefined : refuse(new HttpProblem(403, 'address-refused'), x)
+    return isAllowed(clientOf(x, parts)) ? undefined : refuse(new HttpProblem(403, 'address-refused'), x)
   }
 
   function refuseLate(x: Exchange, state: RequestState): StoredResponse | undefined {
@@ -40,8 +44,8 @@ export function earlyRules(
     })
   }
 
-  return (x, state) => {
-    const refusal = refuseAddress(x) ?? refuseLate(x, state)
+  return async (x, state) => {
+    const refusal = refuseAddress(x) ?? refuseLate(x, state) ?? (limit && (await limit(x, state)))
     if (refusal === undefined) deprecate(x)
     return refusal
   }

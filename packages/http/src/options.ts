@@ -10,6 +10,7 @@ import {
   type Opt,
   type Principal,
 } from '@keelson/kernel'
+import type { Limiter } from '@keelson/resilience/limiter'
 import { database, type DatabaseLike, type KnownDatabase } from '@keelson/kernel/postgres'
 import { addressTest, isAddressList, type AddressTest } from './addresses.ts'
 import { isAnchored } from './correlation.ts'
@@ -24,6 +25,9 @@ export type IdempotencyLike = Pick<Idempotency, 'run'> &
 /** What http needs of `createCache`. */
 export type CachesLike = Pick<Caches, 'scope'>
 
+/** What http needs of `createLimiter`. */
+export type LimiterLike = Pick<Limiter, 'take' | 'refund'>
+
 /** What `createHttp` takes; all optional. */
 export interface HttpOptions {
   /** Where transactional routes write: a pg Pool, a PGlite or a Database. */
@@ -32,6 +36,8 @@ export interface HttpOptions {
   readonly idempotency?: IdempotencyLike
   /** For the rules `cached` and `invalidates`. What requests read of caches is counted into `counters()`. */
   readonly cache?: CachesLike
+  /** For the rule `rateLimit`, by names of 1 to 64 of `A-Z a-z 0-9 _ . -`. */
+  readonly limiters?: Readonly<Record<string, LimiterLike>>
   /** Hears of each thrown error once, and of requests (see `requestLog`); silent by default. */
   readonly logger?: Logger
   readonly clock?: Clock
@@ -90,6 +96,11 @@ const SPEC = {
   db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
   idempotency: opt.port<IdempotencyLike>(['run']),
   cache: opt.port<CachesLike>(['scope']),
+  limiters: opt.custom<Readonly<Record<string, LimiterLike>>>(
+    'limiters by names of 1 to 64 of A-Z a-z 0-9 _ . -',
+    (given) => isObject(given) && Object.entries(given as object).every(isLimiter),
+    {},
+  ),
   logger: opt.logger(),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   scope: opt.fn<(x: Exchange) => unknown>(),
@@ -119,6 +130,7 @@ export interface CheckedOptions {
   readonly db: KnownDatabase | undefined
   readonly idempotency: IdempotencyLike | undefined
   readonly cache: CachesLike | undefined
+  readonly limiters: Readonly<Record<string, LimiterLike>>
   readonly logger: Logger
   readonly clock: Clock
   readonly scope: ((x: Exchange) => unknown) | undefined
@@ -166,6 +178,11 @@ function knownDatabase(db: DatabaseLike): KnownDatabase {
   } catch (cause) {
     throw optionFailure(`createHttp: ${(cause as Error).message}`)
   }
+}
+
+function isLimiter([name, limiter]: readonly [string, unknown]): boolean {
+  const { take, refund } = Object(limiter) as Partial<LimiterLike>
+  return /^[\w.-]{1,64}$/.test(name) && typeof take === 'function' && typeof refund === 'function'
 }
 
 function isObject(given: unknown): boolean {

@@ -4,7 +4,7 @@ import { checkDeprecation, type DeprecatedRule, type Deprecation } from './depre
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import { isAddressList } from './addresses.ts'
-import { HEADER_NAME, OBJECT, type CachesLike } from './options.ts'
+import { HEADER_NAME, OBJECT, type CachesLike, type LimiterLike } from './options.ts'
 
 /** A tenant, or how to read it from a request. */
 export type Scope = string | ((x: Exchange) => string | undefined)
@@ -32,6 +32,11 @@ export interface RoutePolicy {
    * data. In a transactional route it is an effect, committed with the rows.
    */
   readonly invalidates?: InvalidatesRule
+  /**
+   * How often somebody may ask: with `limiters` of http. All rules must admit; others get 429 'rate-limited'. Every answer
+   * says how much is left.
+   */
+  readonly rateLimit?: RateRule | readonly RateRule[]
   /**
    * How long the route may take, counted from the beginning of the request; with `deadline` of http the nearer one
    * counts. When it is over before the handler begins, 504 'deadline-exceeded'. A running handler is not stopped: the
@@ -80,6 +85,21 @@ interface CachedRuleOptions {
   readonly honourNoCache?: boolean
 }
 
+/** Who may ask how often. One object at two places of a request counts once. */
+export interface RateRule {
+  /** A name of `createHttp({ limiters })`. */
+  readonly limiter: string
+  /**
+   * Whose requests are counted together. 'principal' (default): the user's; without one, those of the address. 'address':
+   * those of a v4 address or of a /56 of v6, before authentication. A function: those with the same answer.
+   */
+  readonly by?: 'address' | 'principal' | ((x: Exchange) => string)
+  /** Units that a request takes; default 1. 0 takes none, and asks whether there is one. */
+  readonly cost?: number
+  /** Default: the scope of http, which before authentication may not know one yet: 'public' for all tenants together. */
+  readonly scope?: Scope
+}
+
 /** The Idempotency-Key protocol of a route. */
 export interface IdempotentRule {
   /** Default: the scope of http. */
@@ -114,6 +134,8 @@ export interface CheckedPolicy {
   readonly cached: CheckedCachedRule | undefined
   readonly etag: RoutePolicy['etag']
   readonly invalidates: CheckedInvalidatesRule | undefined
+  /** At least one. */
+  readonly rateLimit: readonly CheckedRateRule[] | undefined
   readonly allowIps: readonly string[] | undefined
   readonly deadline: number | undefined
   readonly deprecated: Deprecation | undefined
@@ -147,6 +169,18 @@ export interface CheckedCachedRule {
   readonly etag: 'weak' | 'strong' | false
 }
 
+export interface CheckedRateRule {
+  /** Which of all rules it is. */
+  readonly given: RateRule
+  readonly name: string
+  readonly limiter: LimiterLike
+  /** In front of the names of its quotas, where several limiters tell of theirs. */
+  readonly prefix: string
+  readonly by: NonNullable<RateRule['by']>
+  readonly cost: number
+  readonly scope: Scope | undefined
+}
+
 export interface CheckedInvalidatesRule {
   readonly tags: Tags
   readonly scope: Scope | undefined
@@ -164,6 +198,10 @@ const POLICY = {
   allowIps: opt.custom<readonly string[]>(
     'an array of addresses and CIDR ranges, v4 or v6, at least one',
     (given) => isAddressList(given) && given.length > 0,
+  ),
+  rateLimit: opt.custom<RateRule | readonly RateRule[]>(
+    'an object, or an array of at least one',
+    (given) => typeof given === 'object' && given !== null && (!Array.isArray(given) || given.length > 0),
   ),
   deadline: opt.duration(undefined, { min: 1, max: '24h' }),
   deprecated: OBJECT,
@@ -197,6 +235,17 @@ const CACHED = {
   honourNoCache: opt.boolean(false),
 }
 
+const RATE = {
+  limiter: opt.required(opt.string()),
+  by: opt.custom<NonNullable<RateRule['by']>>(
+    "'address', 'principal' or a function",
+    (given) => given === 'address' || given === 'principal' || typeof given === 'function',
+    'principal',
+  ),
+  cost: opt.integer(1),
+  scope,
+}
+
 const INVALIDATES = { tags: opt.required(tags), scope }
 
 const IDEMPOTENT = {
@@ -221,6 +270,7 @@ export interface Available {
   readonly db: boolean
   readonly idempotency: boolean
   readonly cache: CachesLike | undefined
+  readonly limiters: Readonly<Record<string, LimiterLike>>
   /** Idempotency on a store that shares its database with the business rows. */
   readonly transaction: boolean
   readonly scope: boolean
@@ -232,7 +282,8 @@ export interface Available {
  * @throws HttpError OPTION_INVALID that names the rule, the value and what is allowed or missing.
  */
 export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy {
-  const { idempotent, deprecated, cached, invalidates, ...rest } = checkOptions('policy', policy, POLICY, optionFailure)
+  const checked = checkOptions('policy', policy, POLICY, optionFailure)
+  const { idempotent, deprecated, cached, invalidates, rateLimit, ...rest } = checked
   const { transactional } = rest
   if (transactional && !has.db) throw optionFailure('policy: "transactional" needs createHttp({ db })')
   const read = (cached && 'cached') ?? (rest.etag ? 'etag' : undefined)
@@ -242,6 +293,7 @@ export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy 
     ...rest,
     cached: cached && { ...checkCached(cached, has), etag: rest.etag ?? 'weak' },
     invalidates: invalidates && checkInvalidates(invalidates, transactional, has),
+    rateLimit: rateLimit && checkRates([rateLimit].flat(), has),
     deprecated: deprecated === undefined ? undefined : checkDeprecation(deprecated),
     idempotent: idempotent === undefined ? undefined : checkIdempotent(idempotent, transactional, has),
   }
@@ -295,6 +347,24 @@ function checkInvalidates(given: InvalidatesRule, transactional: boolean, has: A
     if (transactional && !statements) throw new Error('"transactional" needs createCache({ log })')
   })
   return rule
+}
+
+function checkRates(given: readonly RateRule[], has: Available): readonly CheckedRateRule[] {
+  const isOneLimiter = new Set(given.map((one) => one?.limiter)).size === 1
+  return given.map((one) => {
+    const { limiter: name, ...rule } = checkOptions('policy: rateLimit', one, RATE, optionFailure)
+    const limiter = Object.hasOwn(has.limiters, name) ? has.limiters[name] : undefined
+    if (limiter === undefined) {
+      const known = Object.keys(has.limiters).join(', ') || 'none'
+      throw optionFailure(
+        `policy: rateLimit: "limiter" must be one of createHttp({ limiters }): ${known} (got '${name}')`,
+      )
+    }
+    if (rule.by === 'principal' && !has.principal)
+      throw optionFailure('policy: rateLimit: "by: \'principal\'" needs createHttp({ principal })')
+    if (rule.scope === undefined && !has.scope) throw noScope('rateLimit')
+    return { ...rule, given: one, name, limiter, prefix: isOneLimiter ? '' : `${name}.` }
+  })
 }
 
 function needsCache(name: string, rule: { readonly scope: Scope | undefined }, has: Available): void {

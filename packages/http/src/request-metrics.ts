@@ -7,6 +7,7 @@ export interface RequestMetrics {
   readonly inFlight: Gauge
   readonly idempotency: Counter<'route' | 'outcome'>
   readonly cache: Counter<'route' | 'result'>
+  readonly limited: Counter<'limiter'>
   readonly notStored: Counter<'why'>
   readonly badHeaders: Counter<'header'>
   families(): MetricFamily[]
@@ -31,6 +32,7 @@ export function createRequestMetrics(): RequestMetrics {
     inFlight: metrics.gauge('in_flight', 'Requests under way.'),
     idempotency: metrics.counter('idempotency', 'What came of keys.', ['route', 'outcome']),
     cache: metrics.counter('cache', 'What came of cached routes.', ['route', 'result']),
+    limited: metrics.counter('limited', 'Requests that were refused for there were too many.', ['limiter']),
     notStored: metrics.counter('not_stored', 'Answers that are not kept.', ['why']),
     badHeaders: metrics.counter('bad_headers', 'Request headers that mean nothing.', ['header']),
     families: () => metrics.families(),

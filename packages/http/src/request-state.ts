@@ -2,6 +2,8 @@ import type { Call } from '@keelson/idempotency'
 import type { KeelsonContext } from '@keelson/kernel'
 import type { Counters } from './counters.ts'
 import type { Exchange } from './exchange.ts'
+import type { Taken } from './limiting/rate-headers.ts'
+import type { RateRule } from './policy.ts'
 
 /** What an http keeps of a request that began. */
 export interface RequestState {
@@ -17,6 +19,8 @@ export interface RequestState {
   isReplayed: boolean
   /** What the rule `cached` did. */
   cache: string | undefined
+  /** What was taken of limiters, by the rule as it was given; undefined without such a rule. */
+  limits: Map<RateRule, Taken> | undefined
   /** The call under its key, of the route that has read it last. */
   call: { readonly by: object; readonly read: Promise<Call | undefined> } | undefined
 }
@@ -42,6 +46,7 @@ export function createRequestStates(): RequestStates {
         isClaimed: false,
         isReplayed: false,
         cache: undefined,
+        limits: undefined,
         call: undefined,
       }),
     of: (x) => (x as Known)[STATE],

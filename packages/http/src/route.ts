@@ -49,13 +49,18 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
     cache: o.cache,
+    limiters: o.limiters,
     transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
     scope: o.scope !== undefined,
     principal: o.principal !== undefined,
   })
   const { transactional, idempotent } = rules
-  const refuseEarly = earlyRules(rules, parts)
   // Who does not need them does not load them.
+  const limits =
+    rules.rateLimit === undefined
+      ? undefined
+      : later(import('./limiting/index.ts').then(({ limiting }) => limiting(rules.rateLimit!, parts)))
+  const refuseEarly = earlyRules(rules, parts, limits && (async (x, state) => (await limits).early(x, state)))
   const keyed = idempotent === undefined ? undefined : later(import('./keyed.ts'))
   const unguarded = transactional ? later(import('./unguarded-write.ts')) : undefined
   const isCaching = rules.cached !== undefined || rules.invalidates !== undefined || Boolean(rules.etag)
@@ -104,10 +109,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     return refuseEarly(x, state)
   }
 
-  /** In the order of the documentation, what comes with later packages will stand in front of the key. */
   async function late(x: Exchange): Promise<StoredResponse | undefined> {
     const state = stateOf(x)
-    const refusal = await check(x, state)
+    const limited = limits && !isClosed() ? await (await limits).late(x, state) : undefined
+    const refusal = limited ?? (await check(x, state))
     if (refusal !== undefined || transactional) return refusal
     const [call, caching] = [await callOf(x, state), await cachingRules]
     if (call === undefined) return caching && context.run(contextOf(x), () => caching.late(x))

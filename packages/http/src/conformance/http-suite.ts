@@ -7,6 +7,7 @@ import { idCases } from './cases/ids.ts'
 import { invalidatesCases } from './cases/invalidates.ts'
 import { keyCases } from './cases/keys.ts'
 import { leavingCases } from './cases/leaving.ts'
+import { limitCases } from './cases/limits.ts'
 import { mountCases } from './cases/mount.ts'
 import { observedCases } from './cases/observed.ts'
 import { orderCases } from './cases/order.ts'
@@ -30,6 +31,7 @@ export const httpSuite: Suite<HttpSubject> = {
     ...orderCases,
     ...earlyCases,
     ...observedCases,
+    ...limitCases,
     ...keyCases,
     ...zooCases,
     ...leavingCases,

@@ -80,7 +80,11 @@ test(
     for (const limiter of limiters) {
       for (let i = 0; i < 3; i++) await limiter.take({ scope: 'm1', key: 'k' })
     }
-    const components: Component[] = [...idempotency, ...caches, pipeline, ...limiters]
+    const limited = createHttp({ limiters: { api: limiters[0]! }, scope: () => 'm1' })
+    const tooMany = exchange()
+    limited.begin(tooMany)
+    await limited.compile({ rateLimit: { limiter: 'api', by: () => 'k' } }).late(tooMany)
+    const components: Component[] = [limited, ...idempotency, ...caches, pipeline, ...limiters]
     const api = opsApi({ http, components, health, authorize: 'public' })
     const { status, text } = await call(api, '/metrics')
     expect(status).toBe(200)

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { guideProject, type GuideProject } from '../../../../tools/guide-project.ts'
 
 let guide: GuideProject
-beforeAll(() => void (guide = guideProject('writing-an-adapter', ['kernel', 'idempotency', 'cache', 'http'])))
+beforeAll(
+  () => void (guide = guideProject('writing-an-adapter', ['kernel', 'idempotency', 'cache', 'resilience', 'http'])),
+)
 afterAll(() => guide[Symbol.dispose]())
 
 test('the adapter of the document passes the whole suite under node:test', async () => {
