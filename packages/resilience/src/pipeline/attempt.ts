@@ -21,6 +21,8 @@ export class Attempt implements Call, Ticket {
   underWay = 0
   holdsTicket: boolean
   holdsPlace: boolean
+  /** What one of those that run at once has answered needs the place. */
+  isKept = false
   /** Its result counts no longer. */
   isOver = false
   #controller: AbortController | undefined = undefined
@@ -107,8 +109,9 @@ export class Attempt implements Call, Ticket {
     holder.#abandon = undefined
   }
 
+  /** Where nothing needs it any more. */
   releasePlace(engine: Engine): void {
-    if (!this.holdsPlace) return
+    if (!this.holdsPlace || this.isKept || this.underWay > 0) return
     this.holdsPlace = false
     engine.releasePlace(this.cell)
   }

@@ -245,8 +245,14 @@ export class Engine {
     this.#internals.discard?.(value)
   }
 
-  keepsPlace(holder: Attempt, value: unknown): boolean {
-    return this.#internals.keeps?.(value, () => holder.releasePlace(this)) ?? false
+  /** A value that the caller is given may hold the place on. */
+  keepPlace(holder: Attempt, value: unknown): void {
+    const { keeps } = this.#internals
+    if (keeps === undefined) return
+    holder.isKept = keeps(value, () => {
+      holder.isKept = false
+      holder.releasePlace(this)
+    })
   }
 
   begun(): void {

@@ -183,16 +183,15 @@ export class Run extends Sleeper implements Child, Waiter {
       this.#retryAfterMs = timeMs(verdict.retryAfter)
     }
     this.#ended(attempt, false, nowMs)
-    if (attempt.holder.underWay > 0) return
     // Only what the caller is given keeps the place: another attempt needs one itself.
-    const keeps = !isError && this.#state === DONE && engine.keepsPlace(attempt.holder, result)
-    if (!keeps) attempt.holder.releasePlace(engine)
+    if (!isError && this.#state === DONE) engine.keepPlace(attempt.holder, result)
+    attempt.holder.releasePlace(engine)
   }
 
   /** Nobody is given it. */
   #drop(attempt: Attempt, result: unknown, isError: boolean): void {
     if (!isError) this.engine.discard(result)
-    if (attempt.holder.underWay === 0) attempt.holder.releasePlace(this.engine)
+    attempt.holder.releasePlace(this.engine)
   }
 
   #timedOut(attempt: Attempt, nowMs: number): void {

@@ -79,4 +79,23 @@ describe('a value that nobody is given', () => {
     kept[0]!()
     expect(await pipeline.try(() => ({ n: 4 }))).toMatchObject({ ok: true })
   })
+
+  test('a hedge that answers holds its place on, also when the slower attempt has ended', async () => {
+    const clock = virtualClock()
+    const kept: (() => void)[] = []
+    const pipeline = pipelineWith<any>(
+      { name: 'up', clock, retry: true, hedge: { after: 5 }, limit: 1 },
+      { keeps: (_, release) => kept.push(release) > 0 },
+    )
+    const slow = Promise.withResolvers<number>()
+    const answer = pipeline.run(({ attempt }) => (attempt === 1 ? slow.promise : attempt), { idempotent: true })
+    await clock.advance(5)
+    expect(await answer).toBe(2)
+    slow.resolve(1)
+    await clock.advance(0)
+    expect(kept).toHaveLength(1)
+    expect(await pipeline.try(() => 3)).toMatchObject({ kind: 'shed' })
+    kept[0]!()
+    expect(await pipeline.try(() => 3)).toMatchObject({ ok: true })
+  })
 })
