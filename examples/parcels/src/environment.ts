@@ -20,6 +20,8 @@ const variables = z.object({
   /** A folder for the embedded database; in memory without one. */
   DATA_DIR: z.string().min(1).optional(),
   STORE_TIMEOUT: duration.default('250ms'),
+  /** What a merchant may book in a minute, unless its plan says less. */
+  BOOKINGS_PER_MINUTE: z.coerce.number().int().min(1).default(100),
   /** The service that quotes prices; built in without one. */
   CARRIER_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** How long an attempt to reach another service may take, in ms. */

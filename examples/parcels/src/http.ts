@@ -7,11 +7,11 @@ const ofMerchant = (x: Exchange): string[] => [`merchant:${merchantOf(x.header('
 
 /** The policies, one object a route, the same for every framework. */
 export const policies = {
-  bookShipment: { idempotent: { required: true }, invalidates: ofMerchant },
+  bookShipment: { idempotent: { required: true }, invalidates: ofMerchant, rateLimit: { limiter: 'bookings' } },
   listShipments: { cached: { per: 'scope', ttl: '10m', tags: ofMerchant, query: ['after', 'limit'] } },
 } satisfies Record<string, RoutePolicy>
 
-const MERCHANTS = new Set(['m1', 'm2'])
+const MERCHANTS = new Set(['m1', 'm2', 'm3'])
 
 /** A test double for real authentication: the bearer token is the merchant's name. */
 export function merchantOf(authorization: string | undefined): string {
@@ -28,7 +28,14 @@ export async function authorizeOperator(request: Request): Promise<Principal | u
 }
 
 /** HTTP rules over the system's cores. A merchant is a tenant and its own principal. */
-export function openHttp({ db, idempotency, caches }: System): Http {
+export function openHttp({ db, idempotency, caches, bookings }: System): Http {
   const principal = (x: Exchange): Principal => ({ id: merchantOf(x.header('authorization')), type: 'merchant' })
-  return createHttp({ db, idempotency, cache: caches, principal, scope: (x) => merchantOf(x.header('authorization')) })
+  return createHttp({
+    db,
+    idempotency,
+    cache: caches,
+    limiters: { bookings },
+    principal,
+    scope: (x) => merchantOf(x.header('authorization')),
+  })
 }

@@ -14,12 +14,18 @@ export interface NodeProcess {
   end(signal: NodeJS.Signals): NodeProcess['ended']
 }
 
+type Variables = Readonly<Record<string, string | number>>
+
 /** Starts `file`, default `main.ts`, on a free port. Which servers it has, only `env` says. */
-export function spawnNode(env: Record<string, string>, file = 'main.ts'): ChildProcess {
+export function spawnNode(env: Variables, file = 'main.ts'): ChildProcess {
   const { DATABASE_URL: _, REDIS_URL: __, ...clean } = process.env
   const path = fileURLToPath(new URL(file, import.meta.url))
   const child = spawn(process.execPath, ['--conditions=@keelson/source', path], {
-    env: { ...clean, PORT: '0', ...env },
+    env: {
+      ...clean,
+      PORT: '0',
+      ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, String(value)])),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   // Who is given up ends nothing by itself.
@@ -30,7 +36,7 @@ export function spawnNode(env: Record<string, string>, file = 'main.ts'): ChildP
 }
 
 /** As `spawnNode`; resolves when the node listens, rejects with what it complained of when it ends before. */
-export async function startNodeProcess(env: Record<string, string>, file?: string): Promise<NodeProcess> {
+export async function startNodeProcess(env: Variables, file?: string): Promise<NodeProcess> {
   const child = spawnNode(env, file)
   let stderr = ''
   child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))

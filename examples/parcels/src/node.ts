@@ -39,8 +39,8 @@ export async function startNode(
   health.add('database', checks.database(system.db))
   // Nor this: what the carrier does not say is answered from what it said.
   health.watch(system.quotes.pipeline)
-  const { idempotency, caches, quotes } = system
-  const components = [idempotency, caches, quotes.pipeline]
+  const { idempotency, caches, quotes, bookings } = system
+  const components = [idempotency, caches, bookings, quotes.pipeline]
   const web = await SERVERS[FRAMEWORK]({
     http,
     api: createApi(system),

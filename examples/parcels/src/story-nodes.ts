@@ -1,16 +1,18 @@
 import type { Database } from '@keelson/kernel'
-import type { Framework } from './environment.ts'
+import type { Environment, Framework } from './environment.ts'
 import { startNodeProcess } from './node-process.ts'
 import { startNode } from './node.ts'
 import { openDatabase, openSystem } from './system.ts'
 
-/** The servers that a story is told on, and how patient its nodes are with them. */
-export interface Servers {
+/** How a story's nodes are set up. */
+export type Settings = Pick<Environment, 'STORE_TIMEOUT' | 'CIRCUIT_RESET_TIMEOUT' | 'BOOKINGS_PER_MINUTE'> & {
+  readonly CARRIER_URL: string
+}
+
+/** The servers that a story is told on. */
+export interface Servers extends Settings {
   readonly DATABASE_URL: string
   readonly REDIS_URL?: string
-  readonly STORE_TIMEOUT: '30s'
-  readonly CARRIER_URL: string
-  readonly CIRCUIT_RESET_TIMEOUT: number
 }
 
 /** Nodes that share their data, and a look into their tables. */
@@ -22,11 +24,8 @@ export interface StoryNodes {
 }
 
 /** The embedded database lives in one process, which serves all nodes. */
-export async function openEmbedded(
-  environment: Omit<Servers, 'DATABASE_URL' | 'REDIS_URL'>,
-  frameworks: readonly Framework[],
-): Promise<StoryNodes> {
-  const system = await openSystem(environment)
+export async function openEmbedded(settings: Settings, frameworks: readonly Framework[]): Promise<StoryNodes> {
+  const system = await openSystem(settings)
   const nodes = await Promise.all(
     frameworks.map((FRAMEWORK) => startNode(system, { PORT: 0, HOST: '127.0.0.1', FRAMEWORK })),
   )
@@ -43,8 +42,7 @@ export async function openEmbedded(
 /** On servers each node is a process, with a cache of its own. */
 export async function openProcesses(servers: Servers, frameworks: readonly Framework[]): Promise<StoryNodes> {
   const { db, end } = await openDatabase(servers)
-  const environment = { ...servers, CIRCUIT_RESET_TIMEOUT: String(servers.CIRCUIT_RESET_TIMEOUT) }
-  const processes = await Promise.all(frameworks.map((FRAMEWORK) => startNodeProcess({ ...environment, FRAMEWORK })))
+  const processes = await Promise.all(frameworks.map((FRAMEWORK) => startNodeProcess({ ...servers, FRAMEWORK })))
   return {
     db,
     nodes: processes.map(({ ready }, i) => ({ framework: frameworks[i]!, url: ready.url })),

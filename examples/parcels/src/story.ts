@@ -38,21 +38,25 @@ interface Stage {
 /** Opens the stores and tells the story over real HTTP, on three nodes: one for each framework. */
 export async function openStory({ databaseUrl, redisUrl, first: leader = 'express' }: Stage = {}): Promise<Story> {
   const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
-  // A slow machine is no part of the story.
-  const patience = { STORE_TIMEOUT: '30s' } as const
-  const redis = redisUrl === undefined ? {} : { REDIS_URL: redisUrl }
-  const servers = databaseUrl === undefined ? undefined : { DATABASE_URL: databaseUrl, ...redis, ...patience }
-  const stores = servers ?? { DATA_DIR: join(folder, 'data'), ...patience }
   const carrier = await startNodeProcess({}, 'carrier.ts')
-  const services = { CARRIER_URL: carrier.ready.url, CIRCUIT_RESET_TIMEOUT: 500 }
+  const settings = {
+    // A slow machine is no part of the story.
+    STORE_TIMEOUT: '30s' as const,
+    CARRIER_URL: carrier.ready.url,
+    CIRCUIT_RESET_TIMEOUT: 500,
+    BOOKINGS_PER_MINUTE: 10_000,
+  }
+  const redis = redisUrl === undefined ? {} : { REDIS_URL: redisUrl }
+  const servers = databaseUrl === undefined ? undefined : { ...settings, DATABASE_URL: databaseUrl, ...redis }
+  const stores = servers ?? { ...settings, DATA_DIR: join(folder, 'data') }
   let carrierAgain: NodeProcess | undefined
   // The process that is going to die starts early, so that nobody waits for it later.
   const victim = startNodeProcess({ ...stores, FRAMEWORK: leader }, 'dying-node.ts')
   victim.catch(() => {}) // met by its step
   const frameworks = [leader, ...FRAMEWORKS.filter((one) => one !== leader)]
   const { db, nodes, close } = await (servers === undefined
-    ? openEmbedded({ ...patience, ...services }, frameworks)
-    : openProcesses({ ...servers, ...services }, frameworks))
+    ? openEmbedded(settings, frameworks)
+    : openProcesses(servers, frameworks))
   let revived: { system: System; node: Node } | undefined
 
   const clients = nodes.map(({ url }) => client(url, db))
@@ -163,6 +167,18 @@ export async function openStory({ databaseUrl, redisUrl, first: leader = 'expres
         assert.equal(heavy.status, 400)
         assert.deepEqual(await rows(`${key}-3`), { shipments: 0, events: 0, answers: 0 })
         assert.equal((await book(`${key}-3`)).status, 201)
+      },
+    },
+    {
+      name: 'a merchant on trial books four times over all nodes: the fourth is 429, and says when there is more',
+      async run() {
+        const answers = []
+        for (let i = 0; i < 4; i++) answers.push(await clients[i % 3]!.book(`${key}-t${i}`, { merchant: 'm3' }))
+        const refused = answers[3]!
+        assert.equal(refused.status, 429)
+        assert.equal(refused.json().code, 'rate-limited')
+        assert.match(refused.headers.get('ratelimit-policy') ?? '', /^"minute";q=3;w=60/)
+        assert.ok(Number(refused.headers.get('retry-after')) > 0)
       },
     },
     {

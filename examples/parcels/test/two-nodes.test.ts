@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { startNodeProcess, type NodeProcess } from '../src/node-process.ts'
 
 /** A machine that is busy with other tests is no dead store. */
-const environment = { DATABASE_URL: inject('databaseUrl'), STORE_TIMEOUT: '10s' }
+const environment = { DATABASE_URL: inject('databaseUrl'), STORE_TIMEOUT: '10s', BOOKINGS_PER_MINUTE: 1_000_000 }
 let pool: pg.Pool
 let nodes: NodeProcess[]
 

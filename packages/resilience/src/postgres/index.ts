@@ -7,6 +7,7 @@ import { migrations } from './migrations.ts'
 import { resetSql, sweepSql } from './sweep.sql.ts'
 import { TABLES } from './take.sql.ts'
 
+export { retryTx, type RetryTxOptions } from '@keelson/kernel/postgres'
 export { migrations }
 
 type Answer = readonly [granted: number, nowUs: number, ...quotas: (readonly [number, number, number, string])[]]
