@@ -3,7 +3,7 @@ import { afterAll, expect, test } from 'vitest'
 import { context, type Clock } from '@keelson/kernel'
 import { virtualClock } from '@keelson/kernel/testing'
 import { createChaos } from '../../src/chaos/index.ts'
-import { createPipeline, type Call, type PipelineOptions } from '../../src/index.ts'
+import { createPipeline, type PipelineOptions } from '../../src/index.ts'
 
 const unhandled: unknown[] = []
 const onUnhandled = (error: unknown): void => void unhandled.push(error)
@@ -115,11 +115,11 @@ test.each(['ok', 'retry', 'fatal'] as const)('a judge may abort the call, close 
       },
     },
   })
-  const live = [seen(pipeline.try(never, { key: 'a' }))]
+  const live: { value?: unknown }[] = [seen(pipeline.try(never, { key: 'a' }))]
   const aborted = seen(pipeline.try(async () => 'abort', { key: 'a', signal: controller.signal }))
   await clock.advance(100)
   expect(aborted.value).toMatchObject({ kind: 'aborted', attempts: 1 })
-  expect(Object.values((await pipeline.inspect()).counts!).reduce((sum, count) => sum + count)).toBe(1 + 2)
+  expect(Object.values((await pipeline.inspect()).counts).reduce((sum, count) => sum + count)).toBe(1 + 2)
   const forced = seen(pipeline.try(async () => 'force', { key: 'a' }))
   await clock.advance(100)
   expect(forced.value).toMatchObject({ ok: true, value: 'force' })
@@ -133,18 +133,14 @@ test.each(['ok', 'retry', 'fatal'] as const)('a judge may abort the call, close 
 test('an answer whose `then` throws is a failure of the work', async () => {
   const { pipeline } = on({ limit: 1 })
   const wrong = new Error('then')
-  const throwing = {
-    get then(): never {
-      throw wrong
-    },
+  const then = 'then' as string
+  const fail = (): never => {
+    throw wrong
   }
-  class Odd extends Promise<number> {
-    override then(): never {
-      throw wrong
-    }
-  }
+  const throwing: object = Object.defineProperty({}, then, { get: fail })
+  const odd = Object.defineProperty(new Promise(() => {}), then, { value: fail })
   expect(await pipeline.try(() => throwing)).toMatchObject({ kind: 'failed', error: wrong })
-  expect(await pipeline.try(() => new Odd(() => {}))).toMatchObject({ kind: 'failed', error: wrong })
+  expect(await pipeline.try(() => odd)).toMatchObject({ kind: 'failed', error: wrong })
   expect(await pipeline.try(() => 1)).toMatchObject({ ok: true })
 })
 
