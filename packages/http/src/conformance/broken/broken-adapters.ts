@@ -5,7 +5,7 @@ import type { Subject } from '@keelson/kernel/conformance'
 import { memoryStore } from '@keelson/idempotency'
 import type { Captured, Exchange, Headers } from '../../exchange.ts'
 import type { FetchHandler } from '../../fetch-handler.ts'
-import type { CachedRule } from '../../policy.ts'
+import type { CachedRule, RateRule } from '../../policy.ts'
 import { asReply } from '../../replies.ts'
 import type { HttpSubject } from '../http-subject.ts'
 import { naiveCapture, type Naive } from './naive-capture.ts'
@@ -78,6 +78,12 @@ const wrongAnswer = (wrong: (response: Response) => Response | Promise<Response>
 /** Another rule for cached routes. */
 const wrongCached = (wrong: Partial<CachedRule>): Fault =>
   wrongPolicy(({ cached }) => (cached === undefined ? {} : { cached: { ...cached, ...wrong } }))
+
+/** Other rules for limited routes. */
+const wrongRate = (wrong: (rule: RateRule) => Partial<RateRule>): Fault =>
+  wrongPolicy(({ rateLimit }) =>
+    rateLimit === undefined ? {} : { rateLimit: [rateLimit].flat().map((rule) => ({ ...rule, ...wrong(rule) })) },
+  )
 
 /** Another answer is sent out of the cache. */
 const wrongHit = (wrong: (response: StoredResponse) => Partial<StoredResponse>): Fault =>
@@ -178,6 +184,21 @@ const faults: Readonly<Record<string, Fault>> = {
     void save(captured)
     return Promise.resolve(undefined)
   }),
+
+  // Limits.
+  'rate headers on inexact numbers': wrongRoute((route) => ({
+    async late(x) {
+      if (route.policy.rateLimit !== undefined) x.setHeader('X-RateLimit-Remaining', '0')
+      return route.late(x)
+    },
+  })),
+  'rate headers are stored': wrongStore(() => [['X-RateLimit-Limit', '100']]),
+  'one limit for all users': wrongRate(({ by }) => ({ by: typeof by === 'string' ? by : () => 'all' })),
+  'one limit for all tenants': wrongRate(() => ({ scope: 'public' })),
+  'limits by address come behind authentication': wrongRate(({ by }) => ({
+    by: by === 'address' ? (x) => x.remoteAddress : (by ?? 'principal'),
+  })),
+  'requests are free': wrongRate(() => ({ cost: 0 })),
 
   // Keys.
   'key unscoped': wrongRule(({ idempotent }) => ({ ...idempotent, scope: 'public' })),

@@ -1,4 +1,7 @@
+import { createPipeline } from '@keelson/resilience'
+import { createHealth } from '@keelson/resilience/health'
 import type { Case } from '@keelson/kernel/conformance'
+import { virtualClock } from '@keelson/kernel/testing'
 import { healthApi, type HealthReport } from '../../apis/health-api.ts'
 import type { FetchHandler } from '../../fetch-handler.ts'
 import type { HttpSubject } from '../http-subject.ts'
@@ -147,6 +150,60 @@ export const mountCases: readonly Case<HttpSubject>[] = [
     equal([refused.status, refused.all('allow').length], [405, 1])
     const none = await site.send({ path: '/api/nowhere' })
     equal([none.status, none.header('content-type')], [404, 'application/problem+json'])
+  }),
+
+  mountCase(
+    'an open breaker that is critical takes the node out of traffic, alive; another degrades it',
+    async (stage, mounted) => {
+      const { equal } = stage
+      const [ledger, search] = ['ledger', 'search'].map((name) => createPipeline({ name, breaker: true }))
+      const health = createHealth({ cache: 0 })
+      health.watch(ledger!, { critical: true })
+      health.watch(search!)
+      health.started()
+      const site = await mounted(healthApi({ health }))
+      const probes = async (): Promise<unknown[]> => {
+        const [ready, live] = [await site.send({ path: '/api/ready' }), await site.send({ path: '/api/live' })]
+        const { status, reason } = ready.json()
+        return [ready.status, status, reason, live.status]
+      }
+      equal(await probes(), [200, 'ok', undefined, 200])
+      search!.force('open')
+      equal(await probes(), [200, 'degraded', 'failed: search', 200])
+      ledger!.force('open')
+      equal(await probes(), [503, 'down', 'failed: ledger', 200])
+      ledger!.force(null)
+      search!.force(null)
+      equal(await probes(), [200, 'ok', undefined, 200])
+    },
+  ),
+
+  mountCase('a critical breaker that has been open for its time lets traffic come again', async (stage, mounted) => {
+    const { equal } = stage
+    const clock = virtualClock()
+    const breaker = { consecutive: 2, open: '5s', probes: 1 } as const
+    const ledger = createPipeline({ name: 'ledger', clock, deadline: false, breaker })
+    const call = (works: boolean): Promise<unknown> =>
+      ledger.try(async () => works || Promise.reject(new Error('down')))
+    const health = createHealth({ cache: 0 })
+    health.watch(ledger, { critical: true })
+    health.started()
+    const site = await mounted(healthApi({ health }))
+    const ready = async (): Promise<number> => (await site.send({ path: '/api/ready' })).status
+    await call(false)
+    equal(await ready(), 200)
+    await call(false)
+    equal(await ready(), 503)
+    await clock.advance(4_999)
+    equal(await ready(), 503)
+    // Nobody calls it while there is no traffic: only time brings it back.
+    await clock.advance(1)
+    equal(await ready(), 200)
+    await call(false)
+    equal(await ready(), 503)
+    await clock.advance(60_000)
+    await call(true)
+    equal([ledger.state(), await ready()], ['closed', 200])
   }),
 
   mountCase('an API that throws is a problem', async ({ equal }, mounted) => {
