@@ -43,7 +43,7 @@ export function openQuotes(o: Carrier): Quotes {
     async ask({ to, kg }) {
       const query = new URLSearchParams({ to, kg: String(kg) })
       const key = String(query)
-      const response = await ask(`${url}/quotes?${query}`).catch(() => undefined)
+      const response = await ask(`${url}/quotes?${key}`).catch(() => undefined)
       if (response?.ok === true) {
         const quote = (await response.json()) as Quote
         remember(key, quote)
