@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import type { Server } from 'node:net'
 import { createExpress } from '@keelson/express'
 import { created, problem } from '@keelson/http'
+import { rateLimit } from 'express-rate-limit'
 import express, { type RequestHandler } from 'express'
-import { ANSWER, INSERT, type Kind } from './kinds.ts'
+import { ANSWER, INSERT, LIMIT, type Kind } from './kinds.ts'
 import { byHand, openParts } from './parts.ts'
 
 /** The same application and handler, with what the kind says around it. */
@@ -37,6 +38,20 @@ export async function expressApp(kind: Kind, databaseUrl?: string): Promise<Serv
         .use(k.context())
         .get('/item', k.cached({ ttl: '10m', per: 'scope', tags: ['items'] }), (_req, res) => void res.json(ANSWER))
         .use(k.errors())
+      break
+    case 'limited, sliding':
+    case 'limited, fixed':
+      app
+        .use(k.context())
+        .get('/item', k.rateLimit({ limiter: 'api', by: 'address' }), (_req, res) => void res.json(ANSWER))
+        .use(k.errors())
+      break
+    case 'limited by a peer':
+      app.get(
+        '/item',
+        rateLimit({ windowMs: 60_000, limit: LIMIT, standardHeaders: 'draft-8', legacyHeaders: true }),
+        (_req, res) => void res.json(ANSWER),
+      )
       break
     case 'bare problem':
       app.use(express.json()).post('/pay', (_req, res) => {

@@ -1,8 +1,9 @@
 import type { Server } from 'node:net'
 import { keelson, transaction } from '@keelson/fastify'
+import rateLimit from '@fastify/rate-limit'
 import { created, problem } from '@keelson/http'
 import fastify, { type FastifyRequest } from 'fastify'
-import { ANSWER, INSERT, type Kind } from './kinds.ts'
+import { ANSWER, INSERT, LIMIT, type Kind } from './kinds.ts'
 import { byHand, openParts } from './parts.ts'
 
 type Paid = FastifyRequest<{ Body: { cents: number } }>
@@ -11,7 +12,7 @@ type Paid = FastifyRequest<{ Body: { cents: number } }>
 export async function fastifyApp(kind: Kind, databaseUrl?: string): Promise<Server> {
   const { http, pool } = await openParts(kind, databaseUrl)
   const app = fastify()
-  const own = kind.startsWith('bare') || kind === 'sql' || kind === 'end patch'
+  const own = kind.startsWith('bare') || kind === 'sql' || kind === 'end patch' || kind === 'limited by a peer'
   if (!own) await app.register(keelson, { http, problems: 'all' })
   const answer = async (request: Paid, reply: { code(status: number): unknown }): Promise<object> => {
     reply.code(201)
@@ -47,6 +48,16 @@ export async function fastifyApp(kind: Kind, databaseUrl?: string): Promise<Serv
       app.get('/item', { config: { keelson: { cached } } }, async () => ANSWER)
       break
     }
+    case 'limited, sliding':
+    case 'limited, fixed': {
+      const rule = { limiter: 'api', by: 'address' } as const
+      app.get('/item', { config: { keelson: { rateLimit: rule } } }, async () => ANSWER)
+      break
+    }
+    case 'limited by a peer':
+      await app.register(rateLimit, { max: LIMIT, timeWindow: '1 minute' })
+      app.get('/item', async () => ANSWER)
+      break
     case 'bare problem':
       app.post('/pay', (_request, reply) => {
         reply.code(409).type('application/problem+json')

@@ -16,6 +16,7 @@ export function overHttp(services: Services): Case[] {
       app('a patch of end() and a Map, replay', framework, 'end patch', { replays: true }),
     ]),
     reads(framework),
+    limits(framework),
     problems(framework),
     onPostgres(framework, services),
   ]
@@ -69,6 +70,24 @@ function reads(framework: 'Express' | 'Fastify'): Case {
       read('cached, 304 by its tag', framework, 'cached', byTag),
     ],
     targets: [{ of: 'cached, hit', figure: 'per s', over: bare, atLeast: 0.95 }],
+  }
+}
+
+/** In memory, by address, with all headers; nobody is refused. */
+function limits(framework: 'Express' | 'Fastify'): Case {
+  const bare = `bare ${framework}, GET`
+  const peer = framework === 'Express' ? 'express-rate-limit 8.7.4' : '@fastify/rate-limit 11.2.0'
+  return {
+    name: `${framework}: a rate limit`,
+    note: 'the peer counts in fixed windows; ours also have ids, traces, logs and metrics: see context only',
+    base: bare,
+    ...TIMES,
+    contenders: [
+      read(bare, framework, 'bare read'),
+      read('rateLimit, sliding', framework, 'limited, sliding'),
+      read('rateLimit, fixed', framework, 'limited, fixed'),
+      read(peer, framework, 'limited by a peer'),
+    ],
   }
 }
 

@@ -4,7 +4,8 @@ import { createIdempotency, memoryStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import { migrate } from '@keelson/kernel/postgres'
 import pg from 'pg'
-import type { Kind } from './kinds.ts'
+import { createLimiter } from '@keelson/resilience/limiter'
+import { LIMIT, type Kind } from './kinds.ts'
 
 /** What an application of a kind is made of. */
 export interface Parts {
@@ -24,6 +25,11 @@ export async function openParts(kind: Kind, databaseUrl: string | undefined): Pr
       const cache = createCache({ name: 'bench' })
       await cache.start()
       return { http: createHttp({ cache, scope }), pool: undefined }
+    }
+    if (kind === 'limited, sliding' || kind === 'limited, fixed') {
+      const algorithm = kind === 'limited, fixed' ? 'fixed' : 'sliding'
+      const quotas = { name: 'minute', limit: LIMIT, per: '1m', algorithm } as const
+      return { http: createHttp({ limiters: { api: createLimiter({ name: 'api', quotas }) }, scope }), pool: undefined }
     }
     const store = memoryStore({ maxRecords: RECORDS })
     return {
