@@ -17,6 +17,8 @@ export interface Origin {
   /** How many connections were made. */
   connections: number
   readonly open: Set<Socket>
+  /** Answers that have neither been taken whole nor given up. */
+  readonly underWay: Set<ServerResponse>
   close(): Promise<void>
 }
 
@@ -26,7 +28,10 @@ export async function startOrigin(
 ): Promise<Origin> {
   const arrived: Arrived[] = []
   const open = new Set<Socket>()
+  const underWay = new Set<ServerResponse>()
   const server = createServer((req, res) => {
+    underWay.add(res)
+    res.on('close', () => underWay.delete(res))
     const chunks: Buffer[] = []
     req.on('data', (chunk: Buffer) => chunks.push(chunk))
     req.on('error', () => {})
@@ -50,6 +55,7 @@ export async function startOrigin(
     arrived,
     connections: 0,
     open,
+    underWay,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
