@@ -66,7 +66,7 @@ test('a window of calls holds the last of them', () => {
         ])
       })
     }),
-    { numRuns: RUNS / 3 },
+    { numRuns: Math.floor(RUNS / 3) },
   )
 })
 
