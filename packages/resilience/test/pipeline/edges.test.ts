@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { context } from '@keelson/kernel'
-import { virtualClock } from '@keelson/kernel/testing'
+import { seededRandom, virtualClock } from '@keelson/kernel/testing'
 import { createBudget, createPipeline, type Outcome, type PipelineOptions } from '../../src/index.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -117,4 +117,50 @@ test('a deadline of the context that is nearer than calls take does not blame th
   expect(pipeline.state()).toBe('closed')
   expect(await after(300, within(300))).toMatchObject({ kind: 'deadline' })
   expect(pipeline.state()).toBe('open')
+})
+
+test('a key that is held open, or whose breaker is open, does not leave; one that left comes back with nothing', async () => {
+  const { pipeline, clock } = on({ breaker: { minCalls: 2 }, keys: { max: 2 } })
+  pipeline.force('open', 'held')
+  for (let i = 0; i < 2; i++) await pipeline.try(fails, { key: 'open' })
+  for (const key of ['a', 'b', 'c']) await pipeline.try(() => 1, { key })
+  expect([pipeline.state('held'), pipeline.state('open')]).toEqual(['open', 'open'])
+  pipeline.force(null, 'held')
+  await pipeline.try(fails, { key: 'new' })
+  await clock.advance(1)
+  await pipeline.try(() => 1, { key: 'newer' })
+  await pipeline.try(fails, { key: 'new' })
+  expect(pipeline.state('new')).toBe('closed')
+})
+
+test('each period in which a breaker is open has its own refusal', async () => {
+  const { pipeline, clock } = on({ breaker: { minCalls: 1, open: 100, probes: 1 } })
+  await pipeline.try(fails)
+  const first = await pipeline.try(never)
+  await clock.advance(100)
+  await pipeline.try(fails)
+  expect(await pipeline.try(never)).not.toBe(first)
+})
+
+test('an adaptive limit falls when calls end at their deadline', async () => {
+  const { pipeline, clock } = on({ deadline: 10, limit: { adaptive: true, initial: 20 } })
+  for (let i = 0; i < 20; i++) void pipeline.try(() => clock.sleep(11))
+  await clock.advance(200)
+  for (let i = 0; i < 10; i++) await pipeline.try(() => 1)
+  expect((await pipeline.inspect()).limit).toBeLessThan(20)
+})
+
+test('a throttle lets k times as many through as are accepted, and counts what it drops', async () => {
+  const dropped = async (k: number): Promise<number> => {
+    const { pipeline } = on({ throttle: { k }, random: seededRandom(3) })
+    let count = 0
+    for (let i = 0; i < 2_000; i++) {
+      const outcome = await pipeline.try(() => (i % 2 === 0 ? 1 : fails()))
+      if (!outcome.ok && outcome.kind === 'throttled') count++
+    }
+    return count
+  }
+  // Half of the calls are accepted: k = 2 drops next to none, k = 1 most.
+  expect(await dropped(2)).toBeLessThan(200)
+  expect(await dropped(1)).toBeGreaterThan(1_000)
 })
