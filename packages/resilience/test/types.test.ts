@@ -5,6 +5,8 @@ import pg from 'pg'
 import type { createClient } from 'redis'
 import { expectTypeOf, test } from 'vitest'
 import type { Component } from '@keelson/kernel'
+import { resilientFetch, type ResilientFetch, verdicts } from '../src/fetch/index.ts'
+import { createPipeline } from '../src/index.ts'
 import { checks, type Check, type Health, type Report } from '../src/health/index.ts'
 import type { Part, Shutdown, ShutdownOptions, ShutdownResult } from '../src/shutdown/index.ts'
 
@@ -49,4 +51,26 @@ test('a part drains, closes, or both', () => {
   expectTypeOf<Health>().toExtend<NonNullable<ShutdownOptions['health']>>()
   expectTypeOf<Shutdown['shutdown']>().returns.resolves.toEqualTypeOf<ShutdownResult>()
   expectTypeOf<ShutdownResult['code']>().toEqualTypeOf<0 | 1>()
+})
+
+test('a resilient fetch is a fetch, with a pipeline of its own judge', () => {
+  expectTypeOf<ResilientFetch>().toExtend<typeof fetch>()
+  expectTypeOf<ResilientFetch['pipeline']['name']>().toEqualTypeOf<string>()
+  compiled(() => [
+    resilientFetch({ name: 'up', retry: true, propagate: ['host'], idempotencyKey: true, bodyIdle: '5s' }),
+    resilientFetch({ name: 'up', fallback: () => new Response() })('https://host/', { method: 'PUT', body: 'x' }),
+    createPipeline<Response>({ name: 'up', classify: verdicts }),
+    // @ts-expect-error no name
+    resilientFetch({ retry: true }),
+    // @ts-expect-error it has its own judge
+    resilientFetch({ name: 'up', classify: verdicts }),
+    // @ts-expect-error not yet
+    resilientFetch({ name: 'up', obeyRateLimit: true }),
+    // @ts-expect-error to none is its default
+    resilientFetch({ name: 'up', propagate: false }),
+    // @ts-expect-error no Response
+    resilientFetch({ name: 'up', fallback: () => 'down' }),
+    // @ts-expect-error a judge of answers of HTTP
+    createPipeline<string>({ name: 'up', classify: verdicts }),
+  ])
 })
