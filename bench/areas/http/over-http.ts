@@ -79,7 +79,7 @@ function limits(framework: 'Express' | 'Fastify'): Case {
   const peer = framework === 'Express' ? 'express-rate-limit 8.7.4' : '@fastify/rate-limit 11.2.0'
   return {
     name: `${framework}: a rate limit`,
-    note: 'the peer counts in fixed windows; ours also have ids, traces, logs and metrics: see context only',
+    note: 'the peer counts in fixed windows; ours also has ids, a trace, a line and metrics',
     base: bare,
     ...TIMES,
     contenders: [
