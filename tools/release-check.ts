@@ -15,7 +15,7 @@ const LIMITS: Record<string, string> = {
   // All six cores together may have 60 kB.
   '@keelson/idempotency': '14 kB',
   '@keelson/cache': '21.5 kB',
-  '@keelson/resilience': '14.5 kB',
+  '@keelson/resilience': '15 kB',
   '@keelson/http': '12 kB',
   '@keelson/express': '3 kB',
   '@keelson/fastify': '3 kB',

@@ -18,10 +18,15 @@ export function ownHeaders(headers: Headers, before: Headers): Headers {
     const key = name.toLowerCase()
     const stood = OF_THE_ANSWER.has(key) ? [] : headerValues(before, key)
     if (stood.length === 0) return [line]
-    if (!isListHeader(key)) return headerValues(headers, key).join('\n') === stood.join('\n') ? [] : [line]
+    if (!isListHeader(key)) return isBuiltOn(stood, headerValues(headers, key)) ? [] : [line]
     if (stood.includes(value)) return []
     // Some append to the line itself.
     const front = `${stood.join(', ')}, `
     return value.startsWith(front) ? [[name, value.slice(front.length)]] : [line]
   })
+}
+
+/** What is unchanged, appended to or extended holds what may be one user's. */
+function isBuiltOn(stood: readonly string[], now: readonly string[]): boolean {
+  return now.some((value) => stood.some((each) => each !== '' && value.includes(each)))
 }

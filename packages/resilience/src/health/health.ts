@@ -21,6 +21,7 @@ export interface HealthOptions {
 export interface BreakerLike {
   readonly name: string
   state(key?: string): 'closed' | 'open' | 'half-open' | 'ramp'
+  inspect?(): Promise<{ readonly breaker?: string }>
 }
 
 /** Whether this process is alive, and whether traffic may come. No report ever rejects. */
@@ -33,7 +34,8 @@ export interface Health {
    */
   add(name: string, check: Check & { readonly critical?: boolean; readonly timeout?: Duration }): () => void
   /**
-   * A check with the name of the pipeline, which fails while its breaker is open. Critical only where the other nodes
+   * A check with the name of the pipeline, which fails while its breaker is open: of `key`, or without one of any of
+   * its keys. Critical only where the other nodes
    * do not share that upstream: else all of them leave at once.
    */
   watch(pipeline: BreakerLike, o?: { readonly critical?: boolean; readonly key?: string }): () => void
@@ -101,8 +103,10 @@ export function createHealth(options: HealthOptions = {}): Health {
     watch(pipeline, given) {
       checkOptions('health.watch', { pipeline }, WATCHED, optionFailure)
       const { critical, key } = checkOptions('health.watch', given, WATCH, optionFailure)
-      const check = (): boolean => {
-        if (pipeline.state(key) === 'open') throw new Error('its breaker is open')
+      const check = async (): Promise<boolean> => {
+        // A pipeline that is called with keys has a breaker for each: the worst counts.
+        const ofAny = key === undefined ? (await pipeline.inspect?.())?.breaker : undefined
+        if ((ofAny ?? pipeline.state(key)) === 'open') throw new Error('its breaker is open')
         return true
       }
       return add(pipeline.name, { check, critical })

@@ -25,6 +25,8 @@ const HELD_MS = 60_000
 
 export function createDenials(nowMs: () => number): Denials {
   const denials = new Map<string, Denial>()
+  /** When subjects were last forgotten: what was asked before is not remembered any more when it comes. */
+  const forgotten = new Map<string, number>()
 
   return {
     get size() {
@@ -51,12 +53,17 @@ export function createDenials(nowMs: () => number): Denials {
       }
     },
     note(subject, specs, cost, decision, askedMs) {
-      if (decision.retryAfter === Infinity) return
+      if (decision.retryAfter === Infinity || askedMs <= (forgotten.get(subject) ?? -1)) return
       denials.delete(subject)
       denials.set(subject, { specs, cost, decision, askedMs })
       if (denials.size > MAX_DENIALS) denials.delete(denials.keys().next().value!)
     },
-    forget: (subject) => void denials.delete(subject),
+    forget(subject) {
+      denials.delete(subject)
+      forgotten.delete(subject)
+      forgotten.set(subject, nowMs())
+      if (forgotten.size > MAX_DENIALS) forgotten.delete(forgotten.keys().next().value!)
+    },
   }
 }
 

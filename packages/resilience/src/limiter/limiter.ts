@@ -285,8 +285,12 @@ export function createLimiter(options: LimiterOptions): Limiter {
     if (of === undefined || units === 0) return
     // Before the call: a reply that is lost must not give them back twice.
     of.left -= units
-    denials.forget(of.subject)
-    await served(() => of.store.refund(of.subject, of.specs, of.tokens, units), of.store)
+    try {
+      await served(() => of.store.refund(of.subject, of.specs, of.tokens, units), of.store)
+    } finally {
+      // Behind the call: a take that is on its way may be refused by what is given back just now.
+      denials.forget(of.subject)
+    }
   }
 
   async function reset(subject: Subject): Promise<void> {

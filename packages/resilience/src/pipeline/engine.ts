@@ -1,17 +1,19 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { context, ms, traced, type Clock } from '@keelson/kernel'
-import { ResilienceError } from '../error.ts'
+import { optionFailure, ResilienceError } from '../error.ts'
 import type { Attempt } from './attempt.ts'
 import type { BreakerReason, BreakerState } from './breaker.ts'
 import type { Call, CallOptions, Work } from './call.ts'
+import { FallingBack } from './falling-back.ts'
 import type { Failure, FailureKind, Outcome, Suppressed } from './outcome.ts'
+import { SignalHub } from './parent-signals.ts'
 import { HeldPermit, type Permit } from './permit.ts'
 import { refusalError, sharedRefusal, type RefusalKind } from './refusals.ts'
 import { Run } from './run.ts'
 import type { Settings } from './settings.ts'
 import { shown } from './shown.ts'
 import { Timeouts } from './timeouts.ts'
-import { ADMITTED, OPEN, QUEUE, RATE, SHED, THROTTLED, Upstream } from './upstream.ts'
+import { ADMITTED, OPEN, QUEUE, RATE, SHED, THROTTLED, Upstream, type Forced } from './upstream.ts'
 import { CLASSES, verdictOfError, type Verdict } from './verdict.ts'
 import type { Waiter } from './waiters.ts'
 
@@ -84,6 +86,7 @@ export class Engine {
   readonly #refusals: Partial<Record<RefusalKind, SharedRefusal>> = {}
   /** Cells in which a place may be free. */
   readonly #freed = new Set<number>()
+  readonly #fallingBack = new Set<FallingBack>()
   #isServing = false
 
   constructor(settings: Settings, internals: Internals = {}) {
@@ -122,12 +125,12 @@ export class Engine {
     if (invalid !== undefined) return this.#invalid(invalid, answersOutcome)
     const { settings, upstream } = this
     const nowMs = this.clock.monotonic()
-    if (this.isClosed) return this.#refused('closed', 0, answersOutcome, nowMs)
     const signal = o?.signal
-    if (signal?.aborted === true) return this.#atOnce('aborted', signal.reason, answersOutcome)
+    if (this.isClosed) return this.#refused('closed', 0, answersOutcome, nowMs, signal)
+    if (signal?.aborted === true) return this.#atOnce('aborted', signal.reason, answersOutcome, signal)
     const cell = o?.key === undefined ? 0 : upstream.cells.of(o.key, nowMs)
     // In an outage this is all that a call costs.
-    if (upstream.isOpen(cell, nowMs)) return this.#refusedByBreaker(cell, answersOutcome, nowMs)
+    if (upstream.isOpen(cell, nowMs)) return this.#refusedByBreaker(cell, answersOutcome, nowMs, signal)
     let endsMs = nowMs + settings.deadlineMs
     if (o?.deadline !== undefined) endsMs = Math.min(endsMs, nowMs + ms(o.deadline))
     const outer = context.get()
@@ -145,10 +148,11 @@ export class Engine {
         'deadline',
         new ResilienceError('DEADLINE_EXCEEDED', `pipeline "${settings.name}": no time is left`),
         answersOutcome,
+        signal,
       )
     }
     const entry = upstream.enter(cell, nowMs)
-    if (entry > QUEUE) return this.#refused(KINDS[entry]!, cell, answersOutcome, nowMs)
+    if (entry > QUEUE) return this.#refused(KINDS[entry]!, cell, answersOutcome, nowMs, signal)
     if (upstream.budget !== undefined) upstream.budget.call(cell, nowMs)
     const promise = new Promise(executor)
     const run = new Run(this, work, answersOutcome, cell, o, nowMs, endsMs, isCutShort, isRetried)
@@ -171,6 +175,19 @@ export class Engine {
     const kind = KINDS[entry]!
     this.outcomes[kind]++
     throw refusalError(settings.name, kind, this.#retryAfterMs(kind, cell, nowMs))
+  }
+
+  /** For operators. Without a key for all of them. */
+  force(to: Forced, key: string | undefined): void {
+    const { settings, upstream } = this
+    if (settings.breaker === undefined) throw optionFailure(`force: pipeline "${settings.name}" has no "breaker"`)
+    const invalid = key === undefined ? undefined : invalidOption({ key })
+    if (invalid !== undefined) throw new ResilienceError('INPUT_INVALID', `pipeline "${settings.name}": ${invalid}`)
+    const cell = key === undefined ? undefined : upstream.cells.of(key, this.clock.monotonic())
+    upstream.force(to, cell)
+    for (const each of cell === undefined ? upstream.cells.all() : [cell]) {
+      if (upstream.forced(each) === 'open') this.#refuseWaiters(each)
+    }
   }
 
   /** Waits in line, or is shed for one who waits already. */
@@ -224,15 +241,16 @@ export class Engine {
 
   judgeValue(value: unknown): Verdict {
     const judge = this.settings.judgeValue
-    return judge === undefined ? 'ok' : this.#checked(judge(value), 'value')
+    return judge === undefined ? 'ok' : (this.#checked(judge(value), 'value') ?? 'ok')
   }
 
   judgeError(error: unknown): Verdict {
     const judge = this.settings.judgeError
-    return judge === undefined ? verdictOfError(error) : this.#checked(judge(error), 'error')
+    return (judge === undefined ? undefined : this.#checked(judge(error), 'error')) ?? verdictOfError(error)
   }
 
-  #checked(verdict: Verdict, member: string): Verdict {
+  #checked(verdict: Verdict | undefined, member: string): Verdict | undefined {
+    if (verdict === undefined) return undefined
     const name: unknown = typeof verdict === 'object' && verdict !== null ? verdict.class : verdict
     if (CLASSES.includes(name as never)) return verdict
     throw new ResilienceError(
@@ -250,9 +268,11 @@ export class Engine {
     const { keeps } = this.#internals
     if (keeps === undefined) return
     holder.isKept = keeps(value, () => {
+      if (holder.isKept) this.inFlight--
       holder.isKept = false
       holder.releasePlace(this)
     })
+    if (holder.isKept) this.inFlight++
   }
 
   begun(): void {
@@ -286,17 +306,19 @@ export class Engine {
   }
 
   /** The fallback answers for a failure; its own error comes with the first as its cause. */
-  fallBack(run: Run, failure: Failure): void {
-    this.#fallBack(failure).then(
-      (value) => run.resolve!(run.answersOutcome ? withFallback(value, failure.attempts) : value),
-      (error: unknown) => this.answer(run, { ...failure, error: caused(error, failure.error) }),
-    )
-  }
-
-  async #fallBack(failure: Failure): Promise<unknown> {
-    const value = await this.settings.fallback!(failure)
-    this.outcomes.fallback++
-    return value
+  fallBack(failure: Failure, answersOutcome: boolean, hub: SignalHub | undefined): Promise<any> {
+    return new Promise((resolve, reject) => {
+      const asked = new FallingBack(this.settings.name, failure, (outcome) => {
+        this.#fallingBack.delete(asked)
+        if (outcome.ok) this.outcomes.fallback++
+        if (answersOutcome) resolve(outcome)
+        else if (outcome.ok) resolve(outcome.value)
+        else reject(outcome.error)
+      })
+      this.#fallingBack.add(asked)
+      hub?.add(asked)
+      void asked.begin(this.settings.fallback!)
+    })
   }
 
   #join(run: Run): void {
@@ -318,22 +340,40 @@ export class Engine {
 
   close(): void {
     this.isClosed = true
+    for (const asked of this.#fallingBack) asked.close()
     for (let run = this.#firstLive; run !== undefined; run = this.#firstLive) run.close()
     this.timeouts.close()
   }
 
   /** Before anything began. */
-  #refused(kind: RefusalKind, cell: number, answersOutcome: boolean, nowMs: number): Promise<unknown> {
+  #refused(
+    kind: RefusalKind,
+    cell: number,
+    answersOutcome: boolean,
+    nowMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
     this.outcomes[kind]++
     if (answersOutcome && this.settings.fallback === undefined) return this.#sharedRefusal(kind, cell)
     const retryAfter = this.#retryAfterMs(kind, cell, nowMs)
-    return this.#atOnceUncounted(kind, refusalError(this.settings.name, kind, retryAfter), answersOutcome, retryAfter)
+    return this.#atOnceUncounted(
+      kind,
+      refusalError(this.settings.name, kind, retryAfter),
+      answersOutcome,
+      retryAfter,
+      signal,
+    )
   }
 
-  #refusedByBreaker(cell: number, answersOutcome: boolean, nowMs: number): Promise<unknown> {
+  #refusedByBreaker(
+    cell: number,
+    answersOutcome: boolean,
+    nowMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
     const shared = this.#open[cell]
     if (!answersOutcome || shared?.generation !== this.upstream.breakers!.generation[cell]) {
-      return this.#refused('open', cell, answersOutcome, nowMs)
+      return this.#refused('open', cell, answersOutcome, nowMs, signal)
     }
     this.outcomes.open++
     return shared!.refusal
@@ -356,9 +396,14 @@ export class Engine {
     return kind === 'rate' ? this.upstream.rate!.retryAfterMs(nowMs) : undefined
   }
 
-  #atOnce(kind: 'aborted' | 'deadline', error: unknown, answersOutcome: boolean): Promise<unknown> {
+  #atOnce(
+    kind: 'aborted' | 'deadline',
+    error: unknown,
+    answersOutcome: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
     this.outcomes[kind]++
-    return this.#atOnceUncounted(kind, error, answersOutcome, undefined)
+    return this.#atOnceUncounted(kind, error, answersOutcome, undefined, signal)
   }
 
   #atOnceUncounted(
@@ -366,6 +411,7 @@ export class Engine {
     error: unknown,
     answersOutcome: boolean,
     retryAfter: number | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<unknown> {
     const failure: Failure = {
       ok: false,
@@ -375,14 +421,7 @@ export class Engine {
       attempts: 0,
     }
     if (this.settings.fallback !== undefined && kind !== 'aborted') {
-      return this.#fallBack(failure).then(
-        (value) => (answersOutcome ? withFallback(value, 0) : value),
-        (wrong: unknown) => {
-          const both = caused(wrong, error)
-          if (answersOutcome) return { ...failure, error: both }
-          throw both
-        },
-      )
+      return this.fallBack(failure, answersOutcome, signal === undefined ? undefined : SignalHub.of(signal))
     }
     return answersOutcome ? Promise.resolve(failure) : Promise.reject(error)
   }
@@ -397,24 +436,18 @@ export class Engine {
     const told = { pipeline: this.settings.name, ...(key === undefined ? {} : { key }), from, to, reason }
     if (STATE.hasSubscribers) STATE.publish(told)
     this.settings.logger[to === 'open' ? 'warn' : 'info'](told, `breaker of "${this.settings.name}" is ${to}`)
+    if (to === 'open' && this.upstream.forced(cell) === null) this.#refuseWaiters(cell)
+  }
+
+  /** Who waits for a place would be refused when it is his turn. */
+  #refuseWaiters(cell: number): void {
     const { waiters } = this.upstream
-    if (to !== 'open' || waiters === undefined || this.upstream.forced(cell) !== null) return
-    // Who waits for a place would be refused when it is his turn.
+    if (waiters === undefined) return
     const nowMs = this.clock.monotonic()
     for (let waiter = waiters.next(cell, nowMs); waiter !== undefined; waiter = waiters.next(cell, nowMs)) {
       ;(waiter as Waiter & Run).refuse('open', nowMs)
     }
   }
-}
-
-function withFallback(value: unknown, attempts: number): Outcome<unknown> {
-  return { ok: true, value, attempts, fallback: true }
-}
-
-function caused(error: unknown, cause: unknown): unknown {
-  if (error instanceof Error && error !== cause && error.cause === undefined && Object.isExtensible(error))
-    error.cause = cause
-  return error
 }
 
 const MAX_KEY_BYTES = 512

@@ -99,8 +99,7 @@ export function pipelineWith<T>(options: PipelineOptions<T>, internals?: Interna
     force(to, key) {
       if (!FORCED.includes(to))
         throw optionFailure(`force: "to" must be 'open', 'closed', 'observe' or null (got ${String(to)})`)
-      if (settings.breaker === undefined) throw optionFailure(`force: pipeline "${settings.name}" has no "breaker"`)
-      upstream.force(to, key === undefined ? undefined : upstream.cells.of(key, clock.monotonic()))
+      engine.force(to, key)
     },
     async inspect() {
       const nowMs = clock.monotonic()

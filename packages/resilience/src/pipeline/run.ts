@@ -5,6 +5,7 @@ import { Attempt } from './attempt.ts'
 import { delayMs } from './backoff.ts'
 import type { CallOptions, Work } from './call.ts'
 import type { Engine } from './engine.ts'
+import { caused } from './falling-back.ts'
 import { giveUpOn, wasGivenUp } from './layers.ts'
 import type { Failure, FailureKind, Suppressed } from './outcome.ts'
 import { SignalHub, type Child } from './parent-signals.ts'
@@ -167,7 +168,7 @@ export class Run extends Sleeper implements Child, Waiter {
     } catch (failure) {
       // A judge that fails has said nothing of the upstream.
       verdict = 'ignore'
-      result = failure
+      result = isError ? caused(failure, result) : failure
       isError = true
     }
     // The judge may have ended the call.
@@ -314,8 +315,8 @@ export class Run extends Sleeper implements Child, Waiter {
   #fail(kind: FailureKind, error: unknown, suppressed: Suppressed | undefined, retryAfter: number | undefined): void {
     if (this.#state === DONE) return
     this.#discardValue()
+    const { engine, hub } = this
     this.#done(error)
-    const { engine } = this
     engine.count(kind)
     const failure: Failure = {
       ok: false,
@@ -326,8 +327,9 @@ export class Run extends Sleeper implements Child, Waiter {
       ...(suppressed === undefined ? {} : { suppressed }),
     }
     if (engine.settings.fallback === undefined || kind === 'aborted') return engine.answer(this, failure)
-    if (this.#scope === undefined) engine.fallBack(this, failure)
-    else this.#scope.runInAsyncScope(() => engine.fallBack(this, failure))
+    const fallBack = (): void => this.resolve!(engine.fallBack(failure, this.answersOutcome, hub))
+    if (this.#scope === undefined) fallBack()
+    else this.#scope.runInAsyncScope(fallBack)
   }
 
   /** What an attempt has answered is not given to anybody. */

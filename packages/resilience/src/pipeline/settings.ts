@@ -89,9 +89,12 @@ export interface PipelineOptions<T = any> {
   /** Of calls with `idempotent: true`: another attempt beside one that takes longer; at most `max` (1). Needs the budget. */
   readonly hedge?: { readonly after: Duration; readonly max?: number }
   /** Answers instead of a failure; not asked when the caller aborts. */
-  readonly fallback?: (failure: Failure) => T | PromiseLike<T>
-  /** One judge of results for retry, breaker and limit; see `Class`. Default: values are ok, errors by `verdictOfError`. */
-  readonly classify?: { value?(value: T): Verdict; error?(error: unknown): Verdict }
+  readonly fallback?: (failure: Failure) => NoInfer<T> | PromiseLike<NoInfer<T>>
+  /**
+   * One judge of results for retry, breaker and limit; see `Class`. What it leaves undefined is judged as without it:
+   * values are ok, errors by their status and `retryable`.
+   */
+  readonly classify?: { value?(value: NoInfer<T>): Verdict | undefined; error?(error: unknown): Verdict | undefined }
   /** So many keys have their own breaker, limit and budget; default 1,000. The least recently used idle one leaves. */
   readonly keys?: { readonly max?: number }
   readonly chaos?: Chaos
@@ -170,7 +173,7 @@ const SPEC = {
     window: either(opt.duration('10s', { min: 10, max: '1d' }), {
       calls: opt.required(opt.integer(0, { min: 1, max: 10_000 })),
     }),
-    minCalls: opt.integer(20, COUNT),
+    minCalls: opt.custom<number>('an integer from 1 to 1,000,000', isCount),
     failRate: rate(),
     consecutive: orFalse<number | undefined>(
       opt.custom('an integer from 1 on', (given) => Number.isInteger(given) && (given as number) >= 1),
@@ -197,7 +200,10 @@ const SPEC = {
   ),
   hedge: whole({ after: opt.required(opt.duration(undefined, TIME)), max: opt.integer(1, { min: 1, max: 10 }) }),
   fallback: opt.fn<(failure: Failure) => unknown>(),
-  classify: whole({ value: opt.fn<(value: any) => Verdict>(), error: opt.fn<(error: unknown) => Verdict>() }),
+  classify: whole({
+    value: opt.fn<(value: any) => Verdict | undefined>(),
+    error: opt.fn<(error: unknown) => Verdict | undefined>(),
+  }),
   keys: opt.group({ max: opt.integer(1_000, { min: 1, max: 1_000_000 }) }),
   chaos: opt.port<Chaos>(['wrap']),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
@@ -227,8 +233,8 @@ export interface Settings {
   readonly hedgeMs: number
   readonly hedges: number
   readonly fallback: ((failure: Failure) => unknown) | undefined
-  readonly judgeValue: ((value: any) => Verdict) | undefined
-  readonly judgeError: ((error: unknown) => Verdict) | undefined
+  readonly judgeValue: ((value: any) => Verdict | undefined) | undefined
+  readonly judgeError: ((error: unknown) => Verdict | undefined) | undefined
   readonly maxKeys: number
   readonly chaos: Chaos | undefined
   readonly clock: Clock
@@ -304,13 +310,14 @@ function readBreaker(
 ): BreakerSettings {
   const { min, max } = typeof o.open === 'number' ? { min: o.open, max: o.open } : (o.open ?? OPEN_DEFAULT)
   if (min > max) refuse(`"breaker.open.min" must not be over "breaker.open.max" (got ${min} ms and ${max} ms)`)
-  if (typeof o.window === 'object' && o.minCalls > o.window.calls)
-    refuse(`"breaker.minCalls" must not be over "breaker.window.calls" (got ${o.minCalls} and ${o.window.calls})`)
+  const minCalls = o.minCalls ?? Math.min(20, typeof o.window === 'object' ? o.window.calls : 20)
+  if (typeof o.window === 'object' && minCalls > o.window.calls)
+    refuse(`"breaker.minCalls" must not be over "breaker.window.calls" (got ${minCalls} and ${o.window.calls})`)
   return {
     window: typeof o.window === 'number' ? { ms: o.window } : o.window,
-    minCalls: o.minCalls,
+    minCalls,
     failRate: o.failRate ?? (isThrottled ? 0.9 : 0.5),
-    consecutive: o.consecutive ?? o.minCalls,
+    consecutive: o.consecutive ?? minCalls,
     slow: o.slow && { overMs: o.slow.over, rate: o.slow.rate },
     openMinMs: min,
     openMaxMs: max,

@@ -19,6 +19,11 @@ export class TokenRate {
     return true
   }
 
+  /** Of a call that was refused by somebody else. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + 1)
+  }
+
   /** Ms until the next token. */
   retryAfterMs(nowMs: number): number {
     const tokens = this.#tokens + (nowMs - this.#atMs) * this.#perMs

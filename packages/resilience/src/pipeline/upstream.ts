@@ -76,7 +76,15 @@ export class Upstream implements CellState {
 
   /** Makes the admission, or says why there is none. */
   enter(cell: number, nowMs: number): number {
-    if (this.rate !== undefined && !this.rate.take(nowMs)) return RATE
+    if (this.rate === undefined) return this.#enterUpstream(cell, nowMs)
+    if (!this.rate.take(nowMs)) return RATE
+    const entry = this.#enterUpstream(cell, nowMs)
+    // The rate is of calls that go out.
+    if (entry > QUEUE) this.rate.giveBack()
+    return entry
+  }
+
+  #enterUpstream(cell: number, nowMs: number): number {
     if (this.#throttles !== undefined && !this.#throttles.admits(cell, nowMs)) return THROTTLED
     if (this.limits !== undefined && this.limits.isFull(cell)) {
       // Nobody waits for a breaker, and nobody who waits holds one of its tickets.

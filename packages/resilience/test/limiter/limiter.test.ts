@@ -169,3 +169,18 @@ test('the text of a key never reaches the store', async () => {
   await limiter.take(alice)
   expect(seen).toEqual([expect.stringMatching(/^[\w-]{22}$/)])
 })
+
+test('a refund is seen by the next take, also where a refusal was on its way meanwhile', async () => {
+  const clock = virtualClock()
+  const limiter = createLimiter({ name: 'jobs', quotas: { name: 'm', limit: 1, per: '1m' }, clock })
+  const subject = { scope: 'acme', key: 'export' }
+  const first = await limiter.take(subject)
+  await Promise.all([limiter.take(subject), limiter.refund(first)])
+  expect(await limiter.take(subject)).toMatchObject({ allowed: true, source: 'store' })
+  // What is refused after the refund is remembered as before.
+  await limiter.take(subject)
+  await clock.advance(1)
+  await limiter.take(subject)
+  expect(await limiter.take(subject)).toMatchObject({ allowed: false, source: 'memo' })
+  await limiter.close()
+})

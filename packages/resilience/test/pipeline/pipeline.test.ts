@@ -581,6 +581,73 @@ describe('the rest', () => {
     expect(wrong.cause).toMatchObject({ code: 'SHED' })
   })
 
+  test('a fallback that hangs ends with its caller or its pipeline', async () => {
+    const { pipeline } = on({ breaker: { minCalls: 1, open: 60_000 }, fallback: never })
+    const reason = new Error('gone')
+    const controller = new AbortController()
+    const { signal } = controller
+    const behindWork = seen(pipeline.run(fails, { signal }))
+    await new Promise(setImmediate)
+    const atOnce = seen(pipeline.try(() => 1, { signal }))
+    const closed = seen(pipeline.run(() => 1))
+    const closedOutcome = seen(pipeline.try(() => 1))
+    await new Promise(setImmediate)
+    expect([behindWork, atOnce]).toEqual([{}, {}])
+    controller.abort(reason)
+    await new Promise(setImmediate)
+    expect(behindWork.error).toBe(reason)
+    expect(atOnce.value).toEqual({ ok: false, kind: 'aborted', error: reason, attempts: 0 })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    expect(closed).toEqual({})
+    await pipeline.close()
+    await new Promise(setImmediate)
+    expect(closed.error).toMatchObject({ code: 'CLOSED' })
+    expect(closedOutcome.value).toMatchObject({ kind: 'closed' })
+  })
+
+  test('a judge may leave a result to the default, and what it throws comes with what it judged', async () => {
+    const { pipeline } = on({ breaker: { minCalls: 1 }, classify: { value: () => undefined, error: () => undefined } })
+    expect(await pipeline.run(() => 1)).toBe(1)
+    await pipeline.try(() => Promise.reject(withStatus(404)))
+    expect(pipeline.state()).toBe('closed')
+    await pipeline.try(fails)
+    expect(pipeline.state()).toBe('open')
+    const wrong = new Error('judge')
+    const throwing = on({
+      classify: {
+        error: () => {
+          throw wrong
+        },
+      },
+    })
+    await expect(throwing.pipeline.run(fails)).rejects.toBe(wrong)
+    expect(wrong.cause).toBe(upstreamError)
+  })
+
+  test('a rate is of calls that go out, not of those that are refused', async () => {
+    const { pipeline } = on({ rate: { limit: 3, per: '1h' }, limit: 1, breaker: { minCalls: 1 } })
+    void pipeline.try(never)
+    for (let i = 0; i < 10; i++) expect(await pipeline.try(() => 1)).toMatchObject({ kind: 'shed' })
+    expect(() => pipeline.admit()).toThrow(expect.objectContaining({ code: 'SHED' }) as Error)
+    pipeline.force('open')
+    expect(() => pipeline.admit()).toThrow(expect.objectContaining({ code: 'BREAKER_OPEN' }) as Error)
+    pipeline.force(null)
+    expect(await pipeline.try(() => 1, { key: 'a' })).toMatchObject({ ok: true })
+    expect(await pipeline.try(() => 1, { key: 'a' })).toMatchObject({ ok: true })
+    expect(await pipeline.try(() => 1, { key: 'a' })).toMatchObject({ kind: 'rate' })
+  })
+
+  test('forced open refuses those who wait too, and takes keys that calls may have', async () => {
+    const { pipeline, clock } = on({ limit: { max: 1, queue: 5 }, breaker: true })
+    void pipeline.try(never)
+    const waits = seen(pipeline.try(() => 1))
+    await clock.advance(0)
+    pipeline.force('open')
+    await clock.advance(0)
+    expect(waits.value).toMatchObject({ kind: 'open' })
+    expect(() => pipeline.force('open', '')).toThrow('"key" must be a string of 1 to 512 bytes')
+  })
+
   test('a rate lets out its burst and says when there is more', async () => {
     const { pipeline, clock } = on({ rate: { limit: 10, per: '1s', burst: 2 } })
     await pipeline.run(() => 1)
@@ -682,7 +749,7 @@ test.each([
   [{ name: 'x', breaker: { failRate: 1.1 } }, '(got 1.1)'],
   [{ name: 'x', breaker: { open: { min: 20, max: 10 } } }, '"breaker.open.min" must not be over "breaker.open.max"'],
   [
-    { name: 'x', breaker: { window: { calls: 5 } } },
+    { name: 'x', breaker: { window: { calls: 5 }, minCalls: 20 } },
     '"breaker.minCalls" must not be over "breaker.window.calls" (got 20 and 5)',
   ],
   [{ name: 'x', breaker: { slow: { over: 5 } } }, '"breaker.slow.rate" is required'],

@@ -43,6 +43,9 @@ test('a pipeline of numbers runs works that answer numbers, and its fallback ans
     // @ts-expect-error no number
     numbers.run(() => 'one'),
     createPipeline<number>({ name: 'n', fallback: () => 1 }),
+    // A fallback says nothing of what works answer.
+    createPipeline({ name: 'n', fallback: () => ({ from: 'yesterday' }) }).run(() => 'today'),
+    createPipeline({ name: 'n', fallback: () => null }).run(async () => ({ id: 1 })),
     // @ts-expect-error no number
     createPipeline<number>({ name: 'n', fallback: () => 'one' }),
   ])
