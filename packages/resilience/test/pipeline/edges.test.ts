@@ -38,10 +38,16 @@ test('a work that ends after its call leaves no timer', async () => {
   expect(clock.pending()).toBe(0)
 })
 
-test('nobody waits for a place behind an open breaker', async () => {
+test('nobody waits for a place behind an open breaker, nor behind one that is probed', async () => {
   const { pipeline, after } = on({ attempt: 10, limit: { max: 1, queue: 5 }, breaker: { minCalls: 1 } })
   expect(await after(10, pipeline.try(never))).toMatchObject({ kind: 'timeout' })
   expect(await after(0, pipeline.try(never))).toMatchObject({ kind: 'open' })
+
+  const probed = on({ limit: { max: 1, queue: 5 }, breaker: { minCalls: 1, open: 100, probes: 1 } })
+  await probed.pipeline.try(fails)
+  await probed.clock.advance(100)
+  void probed.pipeline.try(never)
+  expect(await probed.after(0, probed.pipeline.try(never))).toMatchObject({ kind: 'open' })
 })
 
 test('a probe that is ignored gives its place to another', async () => {
