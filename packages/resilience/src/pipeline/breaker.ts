@@ -55,8 +55,8 @@ export class Breakers implements CellState {
   /** Failures since the last success. */
   #streak = new Uint32Array()
   #probesOk = new Uint32Array()
-  /** When the lease of each probe ends; 0 where none is under way. */
-  #leases = new Float64Array()
+  /** Of each half-open cell: when the lease of each probe ends; 0 where none is under way. */
+  readonly #leases = new Map<number, Float64Array>()
 
   constructor(
     settings: BreakerSettings,
@@ -91,7 +91,7 @@ export class Breakers implements CellState {
     if (this.#state[cell] === OPEN) return nowMs < this.#atMs[cell]!
     if (this.#state[cell] !== HALF_OPEN) return false
     const { probes } = this.#settings
-    const leases = this.#leases.subarray(cell * probes, (cell + 1) * probes)
+    const leases = this.#leases.get(cell)!
     const inFlight = leases.reduce((count, endsMs) => (endsMs === 0 ? count : count + 1), 0)
     return this.#probesOk[cell]! + inFlight >= probes && leases.every((endsMs) => endsMs === 0 || endsMs > nowMs)
   }
@@ -108,8 +108,9 @@ export class Breakers implements CellState {
     if (generation !== this.generation[cell]) return
     const failed = verdict !== 'ok'
     if (this.#state[cell] === HALF_OPEN) {
-      const isLate = this.#leases[cell * this.#settings.probes + probe]! <= nowMs
-      this.#leases[cell * this.#settings.probes + probe] = 0
+      const leases = this.#leases.get(cell)!
+      const isLate = leases[probe]! <= nowMs
+      leases[probe] = 0
       if (isLate) return this.#open(cell, nowMs, 'lease', 0)
       if (verdict === 'ignore') return
       if (failed || slow) return this.#open(cell, nowMs, failed ? 'probe' : 'slow', retryAfterMs)
@@ -167,7 +168,6 @@ export class Breakers implements CellState {
     this.#reopened = resized(this.#reopened, cells)
     this.#streak = resized(this.#streak, cells)
     this.#probesOk = resized(this.#probesOk, cells)
-    this.#leases = resized(this.#leases, cells * this.#settings.probes)
   }
 
   #reasonToOpen(cell: number): BreakerReason | undefined {
@@ -183,11 +183,11 @@ export class Breakers implements CellState {
 
   #admitProbe(cell: number, nowMs: number): number {
     const { probes, probeLeaseMs } = this.#settings
-    const from = cell * probes
+    const leases = this.#leases.get(cell)!
     let free = REFUSED
     let inFlight = 0
     for (let probe = 0; probe < probes; probe++) {
-      const endsMs = this.#leases[from + probe]!
+      const endsMs = leases[probe]!
       if (endsMs === 0) {
         if (free === REFUSED) free = probe
       } else if (endsMs > nowMs) inFlight++
@@ -197,7 +197,7 @@ export class Breakers implements CellState {
       }
     }
     if (this.#probesOk[cell]! + inFlight >= probes) return REFUSED
-    this.#leases[from + free] = nowMs + probeLeaseMs
+    leases[free] = nowMs + probeLeaseMs
     return free
   }
 
@@ -239,8 +239,8 @@ export class Breakers implements CellState {
     this.#state[cell] = to
     this.generation[cell]!++
     this.#probesOk[cell] = 0
-    const { probes } = this.#settings
-    this.#leases.fill(0, cell * probes, (cell + 1) * probes)
+    if (to === HALF_OPEN) this.#leases.set(cell, new Float64Array(this.#settings.probes))
+    else this.#leases.delete(cell)
     this.#changed(cell, NAMES[from]!, NAMES[to]!, reason)
   }
 }

@@ -171,7 +171,7 @@ export class Engine {
     const nowMs = this.clock.monotonic()
     const cell = this.isClosed ? 0 : upstream.cells.of(o?.key, nowMs)
     const entry = this.isClosed ? CLOSED : upstream.enter(cell, nowMs)
-    if (entry === ADMITTED) return new HeldPermit(this, cell, nowMs)
+    if (entry === ADMITTED) return new HeldPermit(this, cell)
     const kind = KINDS[entry]!
     this.outcomes[kind]++
     throw refusalError(settings.name, kind, this.#retryAfterMs(kind, cell, nowMs))

@@ -1,6 +1,6 @@
 import type { Engine } from './engine.ts'
 import { shown } from './shown.ts'
-import type { Ticket } from './upstream.ts'
+import { NO_LATENCY, type Ticket } from './upstream.ts'
 import { CLASSES, type Class } from './verdict.ts'
 import { ResilienceError } from '../error.ts'
 
@@ -15,16 +15,14 @@ export class HeldPermit implements Permit, Ticket {
   readonly cell: number
   readonly generation: number
   readonly probe: number
-  readonly #startedMs: number
   #isSettled = false
 
-  constructor(engine: Engine, cell: number, nowMs: number) {
+  constructor(engine: Engine, cell: number) {
     const { upstream } = engine
     this.#engine = engine
     this.cell = cell
     this.generation = upstream.breakers?.generation[cell] ?? 0
     this.probe = upstream.probe
-    this.#startedMs = nowMs
     upstream.cells.busy[cell]!++
     engine.begun()
   }
@@ -40,7 +38,7 @@ export class HeldPermit implements Permit, Ticket {
     const nowMs = clock.monotonic()
     upstream.cells.busy[this.cell]!--
     this.#engine.ended()
-    upstream.settle(this, verdict, false, nowMs - this.#startedMs, 0, nowMs)
+    upstream.settle(this, verdict, false, NO_LATENCY, 0, nowMs)
     if (upstream.limits !== undefined) this.#engine.releasePlace(this.cell)
   }
 

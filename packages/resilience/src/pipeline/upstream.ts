@@ -25,6 +25,9 @@ export const RATE = 5
 /** An admission without a ticket: its result changes nothing. */
 const NO_TICKET = -3
 
+/** Of a stream: how long it lasts says nothing of how long calls take. */
+export const NO_LATENCY = -1
+
 /** What is held by an admission until it is settled. */
 export interface Ticket {
   readonly cell: number
@@ -119,7 +122,7 @@ export class Upstream implements CellState {
     nowMs: number,
   ): void {
     const { cell } = ticket
-    if (verdict === 'ok') {
+    if (verdict === 'ok' && latencyMs !== NO_LATENCY) {
       this.latencies.add(latencyMs)
       if (this.limits !== undefined) this.limits.sample(cell, latencyMs, nowMs)
     } else if (this.limits !== undefined && (isTimeout || verdict === 'throttle')) this.limits.drop(cell, nowMs)
