@@ -138,6 +138,46 @@ describe('a body', () => {
     await expect.poll(() => open.size).toBe(0)
   })
 
+  test('that nobody reads keeps its place for bodyIdle after its last chunk', async () => {
+    const late = Promise.withResolvers<void>()
+    let chunks = 0
+    const stream = new ReadableStream({
+      async pull(controller) {
+        if (chunks++ === 1) await late.promise
+        controller.enqueue(new Uint8Array(50_000))
+      },
+    })
+    const { up, isFree, clock } = on({ bodyIdle: '10s', deadline: false, fetch: async () => new Response(stream) })
+    const answer = await up('http://host/')
+    await clock.advance(9_000)
+    late.resolve()
+    await clock.advance(9_999)
+    expect(await isFree()).toBe(false)
+    await clock.advance(1)
+    expect(await isFree()).toBe(true)
+    await answer.body!.cancel()
+  })
+
+  test('has all of bodyIdle from the moment on when its slow reader wants more', async () => {
+    const chunks = [new Uint8Array(50_000), new Uint8Array(50_000)]
+    const last = Promise.withResolvers<void>()
+    const stream = new ReadableStream({
+      async pull(controller) {
+        const chunk = chunks.shift()
+        if (chunk !== undefined) return controller.enqueue(chunk)
+        await last.promise
+        controller.close()
+      },
+    })
+    const { up, clock } = on({ bodyIdle: '10s', deadline: false, fetch: async () => new Response(stream) })
+    const answer = await up('http://host/')
+    await clock.advance(9_999)
+    const bytes = answer.arrayBuffer()
+    await clock.advance(9_999)
+    last.resolve()
+    expect((await bytes).byteLength).toBe(100_000)
+  })
+
   test.each(['reset', 'ended'])(
     'that is %s in its middle fails its reader; the breaker was told before',
     async (how) => {
