@@ -94,7 +94,8 @@ describe('before the tail was sent: STORE_UNAVAILABLE, nothing happened', () => 
       },
     })
     expect(await failure(failing)).toMatchObject(unavailable)
-    expect(await heard.promise).toMatchObject({ code: 'TX_ENDED' })
+    // The statement may be on its way when the server says goodbye: then that is its answer.
+    expect(['TX_ENDED', '57P01']).toContain(((await heard.promise) as { code: string }).code)
     expect(await world.committed()).toEqual(nothing)
   })
 
