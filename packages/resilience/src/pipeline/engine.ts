@@ -5,13 +5,13 @@ import type { Attempt } from './attempt.ts'
 import type { BreakerReason, BreakerState } from './breaker.ts'
 import type { Call, CallOptions, Work } from './call.ts'
 import { FallingBack } from './falling-back.ts'
+import { invalidOption } from './invalid-option.ts'
 import type { Failure, FailureKind, Outcome, Suppressed } from './outcome.ts'
 import { SignalHub } from './parent-signals.ts'
 import { HeldPermit, type Permit } from './permit.ts'
 import { refusalError, sharedRefusal, type RefusalKind } from './refusals.ts'
 import { Run } from './run.ts'
 import type { Settings } from './settings.ts'
-import { shown } from './shown.ts'
 import { Timeouts } from './timeouts.ts'
 import { ADMITTED, OPEN, QUEUE, RATE, SHED, THROTTLED, Upstream, type Forced } from './upstream.ts'
 import { CLASSES, verdictOfError, type Verdict } from './verdict.ts'
@@ -448,34 +448,4 @@ export class Engine {
       ;(waiter as Waiter & Run).refuse('open', nowMs)
     }
   }
-}
-
-const MAX_KEY_BYTES = 512
-const PRIORITIES: readonly unknown[] = [undefined, 0, 1, 2, 3]
-
-/** What is wrong with the options of a call. */
-function invalidOption(o: CallOptions): string | undefined {
-  if (typeof o !== 'object' || o === null) return `the options must be an object (got ${shown(o)})`
-  const { key, signal, deadline, priority, idempotent } = o
-  if (key !== undefined && !isKey(key))
-    return `"key" must be a string of 1 to ${MAX_KEY_BYTES} bytes (got ${shown(key)})`
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    return `"signal" must be an AbortSignal (got ${shown(signal)})`
-  if (!PRIORITIES.includes(priority)) return `"priority" must be 0, 1, 2 or 3 (got ${shown(priority)})`
-  if (idempotent !== undefined && typeof idempotent !== 'boolean')
-    return `"idempotent" must be true or false (got ${shown(idempotent)})`
-  if (deadline !== undefined) {
-    try {
-      ms(deadline)
-    } catch {
-      return `"deadline" must be a Duration such as 250, '250ms', '5s' (got ${shown(deadline)})`
-    }
-  }
-  return undefined
-}
-
-function isKey(key: unknown): boolean {
-  if (typeof key !== 'string' || key === '') return false
-  // Three bytes are the most that a unit of UTF-16 becomes.
-  return key.length * 3 <= MAX_KEY_BYTES || Buffer.byteLength(key) <= MAX_KEY_BYTES
 }
