@@ -1,27 +1,12 @@
 import { getEventListeners } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { virtualClock } from '@keelson/kernel/testing'
 import { resilientFetch, type ResilientFetchOptions } from '../../src/fetch/index.ts'
-import { startOrigin, type Origin } from './origin.ts'
+import { expectNoUnhandled } from '../no-unhandled.ts'
+import { origin } from './origin-of-test.ts'
 
-const unhandled: unknown[] = []
-const onUnhandled = (error: unknown): void => void unhandled.push(error)
-process.on('unhandledRejection', onUnhandled)
-const origins: Origin[] = []
-afterEach(async () => {
-  await Promise.all(origins.splice(0).map((origin) => origin.close()))
-})
-afterAll(() => {
-  process.off('unhandledRejection', onUnhandled)
-  expect(unhandled).toEqual([])
-})
-
-async function origin(answer: Parameters<typeof startOrigin>[0]): Promise<Origin> {
-  const one = await startOrigin(answer)
-  origins.push(one)
-  return one
-}
+expectNoUnhandled()
 
 /** One place, so that who holds it is seen; time passes when the test says so. */
 function on(options: Partial<ResilientFetchOptions> = {}) {
@@ -53,10 +38,12 @@ describe('the place of a limit', () => {
     const answer = await up(url)
     const text = answer.text()
     expect(await isFree()).toBe(false)
+    expect((await up.pipeline.inspect()).inFlight).toBe(1)
     await expect(up(url)).rejects.toMatchObject({ code: 'SHED' })
     answers[0]!.end(' last')
     expect(await text).toBe('first last')
     expect(await isFree()).toBe(true)
+    expect((await up.pipeline.inspect()).inFlight).toBe(0)
   })
 
   test.each(['HEAD', 'GET 204', 'GET 304'])('is free at once where there is no body: %s', async (kind) => {

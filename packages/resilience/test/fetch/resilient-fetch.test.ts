@@ -1,25 +1,11 @@
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { context } from '@keelson/kernel'
 import { resilientFetch, type ResilientFetchOptions } from '../../src/fetch/index.ts'
-import { startOrigin, type Origin } from './origin.ts'
+import { expectNoUnhandled } from '../no-unhandled.ts'
+import { origin } from './origin-of-test.ts'
+import type { Origin } from './origin.ts'
 
-const unhandled: unknown[] = []
-const onUnhandled = (error: unknown): void => void unhandled.push(error)
-process.on('unhandledRejection', onUnhandled)
-const origins: Origin[] = []
-afterEach(async () => {
-  await Promise.all(origins.splice(0).map((origin) => origin.close()))
-})
-afterAll(() => {
-  process.off('unhandledRejection', onUnhandled)
-  expect(unhandled).toEqual([])
-})
-
-async function origin(answer: Parameters<typeof startOrigin>[0]): Promise<Origin> {
-  const one = await startOrigin(answer)
-  origins.push(one)
-  return one
-}
+expectNoUnhandled()
 
 const on = (options: Partial<ResilientFetchOptions> = {}) =>
   resilientFetch({ name: 'up', retry: { attempts: 3, base: 1, budget: false }, ...options })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { context } from '@keelson/kernel'
 import { virtualClock } from '@keelson/kernel/testing'
+import { createPipeline } from '../../src/index.ts'
 import { createHealth, type Health, type HealthOptions } from '../../src/health/index.ts'
 
 interface Watched {
@@ -225,6 +226,18 @@ test('a watched pipeline fails while its breaker is open; half-open and ramp pas
   state = 'ramp'
   expect(await ok()).toBe(true)
   expect(new Set(asked)).toEqual(new Set(['eu']))
+})
+
+test('without a key the breakers of all keys are watched: a pipeline that is called with keys uses no other', async () => {
+  const { health } = started({ cache: 0 })
+  const pipeline = createPipeline({ name: 'carrier', breaker: { minCalls: 1 } })
+  health.watch(pipeline, { critical: true })
+  expect((await health.readiness()).ok).toBe(true)
+  await pipeline.try(() => Promise.reject(new Error('down')), { key: 'host-a' })
+  expect(pipeline.state()).toBe('closed')
+  expect(await health.readiness()).toMatchObject({ ok: false, reason: 'failed: carrier' })
+  pipeline.force('closed', 'host-a')
+  expect((await health.readiness()).ok).toBe(true)
 })
 
 test('an open critical pipeline: not ready, named, alive', async () => {

@@ -184,3 +184,29 @@ test('a refund is seen by the next take, also where a refusal was on its way mea
   expect(await limiter.take(subject)).toMatchObject({ allowed: false, source: 'memo' })
   await limiter.close()
 })
+
+test('a refusal whose reply comes behind a refund is not remembered', async () => {
+  const clock = virtualClock()
+  const memory = memoryStore({ clock })
+  let replies: Promise<void> = Promise.resolve()
+  const store: LimiterStore = {
+    ...memory,
+    async take(...args) {
+      const answer = await memory.take(...args)
+      await replies
+      return answer
+    },
+  }
+  const limiter = createLimiter({ name: 'jobs', quotas: { name: 'm', limit: 1, per: '1m' }, store, clock })
+  const subject = { scope: 'acme', key: 'export' }
+  const first = await limiter.take(subject)
+  const held = Promise.withResolvers<void>()
+  replies = held.promise
+  const refused = limiter.take(subject)
+  await new Promise(setImmediate)
+  await limiter.refund(first)
+  held.resolve()
+  expect(await refused).toMatchObject({ allowed: false, source: 'store' })
+  expect(await limiter.take(subject)).toMatchObject({ allowed: true, source: 'store' })
+  await limiter.close()
+})

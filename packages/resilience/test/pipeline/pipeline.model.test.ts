@@ -1,19 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { seededRandom, virtualClock } from '@keelson/kernel/testing'
 import { createBudget, createPipeline, type PipelineOptions } from '../../src/index.ts'
+import { expectNoUnhandled } from '../no-unhandled.ts'
 
 const SCHEDULES = process.env['LONG'] === '1' ? 1_000_000 : 20_000
 
-const unhandled: unknown[] = []
-const onUnhandled = (error: unknown): void => void unhandled.push(error)
-process.on('unhandledRejection', onUnhandled)
-afterAll(() => {
-  process.off('unhandledRejection', onUnhandled)
-  expect(unhandled).toEqual([])
-})
+expectNoUnhandled()
 
 /** What one attempt does. */
 interface Behaviour {

@@ -2,9 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import { runInNewContext } from 'node:vm'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { context } from '@keelson/kernel'
-import { virtualClock } from '@keelson/kernel/testing'
 import {
   createBudget,
   createPipeline,
@@ -13,35 +12,13 @@ import {
   type Failure,
   type PipelineOptions,
 } from '../../src/index.ts'
+import { expectNoUnhandled } from '../no-unhandled.ts'
+import { fails, never, on, seen, upstreamError } from './on-virtual-clock.ts'
 
-const unhandled: unknown[] = []
-const onUnhandled = (error: unknown): void => void unhandled.push(error)
-process.on('unhandledRejection', onUnhandled)
-afterAll(() => {
-  process.off('unhandledRejection', onUnhandled)
-  expect(unhandled).toEqual([])
-})
+expectNoUnhandled()
 
-const never = (): Promise<never> => new Promise(() => {})
-const upstreamError = new Error('upstream')
-const fails = (): Promise<never> => Promise.reject(upstreamError)
 const withStatus = (status: number, more: object = {}): Error =>
   Object.assign(new Error(`status ${status}`), { status, ...more })
-
-function on(options: Omit<PipelineOptions, 'name' | 'clock'> = {}) {
-  const clock = virtualClock()
-  return { clock, pipeline: createPipeline({ name: 'up', random: () => 1, ...options, clock }) }
-}
-
-/** What a promise has come to, without waiting for it. */
-function seen<T>(promise: Promise<T>): { value?: T; error?: unknown } {
-  const it: { value?: T; error?: unknown } = {}
-  promise.then(
-    (value) => (it.value = value),
-    (error: unknown) => (it.error = error),
-  )
-  return it
-}
 
 describe('a call', () => {
   test('answers what the work answers, now or later, and rejects with its error, thrown or rejected', async () => {

@@ -1,36 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { context, type Clock } from '@keelson/kernel'
 import { virtualClock } from '@keelson/kernel/testing'
 import { createChaos } from '../../src/chaos/index.ts'
-import { createPipeline, type PipelineOptions } from '../../src/index.ts'
+import { createPipeline } from '../../src/index.ts'
+import { expectNoUnhandled } from '../no-unhandled.ts'
+import { fails, never, on, seen, upstreamError } from './on-virtual-clock.ts'
 
-const unhandled: unknown[] = []
-const onUnhandled = (error: unknown): void => void unhandled.push(error)
-process.on('unhandledRejection', onUnhandled)
-afterAll(() => {
-  process.off('unhandledRejection', onUnhandled)
-  expect(unhandled).toEqual([])
-})
-
-const never = (): Promise<never> => new Promise(() => {})
-const upstreamError = new Error('upstream')
-const fails = (): Promise<never> => Promise.reject(upstreamError)
-
-function on(options: Omit<PipelineOptions, 'name' | 'clock'> = {}) {
-  const clock = virtualClock()
-  return { clock, pipeline: createPipeline({ name: 'up', random: () => 1, ...options, clock }) }
-}
-
-/** What a promise has come to, without waiting for it. */
-function seen<T>(promise: Promise<T>): { value?: T; error?: unknown } {
-  const it: { value?: T; error?: unknown } = {}
-  promise.then(
-    (value) => (it.value = value),
-    (error: unknown) => (it.error = error),
-  )
-  return it
-}
+expectNoUnhandled()
 
 test.each(['a timeout', 'the deadline'])('the pipeline may be closed by a work that is told of %s', async (what) => {
   const { pipeline, clock } = on(what === 'a timeout' ? { attempt: 10, retry: true } : { deadline: 10 })
