@@ -22,7 +22,10 @@ export async function build(all: readonly Package[]): Promise<void> {
 
 /** True when dist is what a build would make now. */
 export function isBuilt(one: Package): boolean {
-  const outputs = one.entries.flatMap(({ output, types }) => [output, types])
+  const outputs = [
+    ...one.entries.flatMap(({ output, types }) => [output, types]),
+    ...one.bins.map(({ output }) => output),
+  ]
   return outputs.every((file) => existsSync(join(one.folder, file))) && readStamps()[one.name] === stampOf(one)
 }
 
@@ -48,9 +51,9 @@ function removeStale({ folder }: Package): void {
   }
 }
 
-/** All entries in one run with splitting, so that a class exists once over all subpaths. */
-async function bundle({ folder, entries, externals }: Package): Promise<void> {
-  const entry = entries.map(({ source, output }) => [
+/** All entries and commands in one run with splitting, so that a class exists once over all of them. */
+async function bundle({ folder, entries, bins, externals }: Package): Promise<void> {
+  const entry = [...entries, ...bins].map(({ source, output }) => [
     output.replace(/^dist\//, '').replace(/\.js$/, ''),
     join(folder, source),
   ])

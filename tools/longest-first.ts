@@ -3,7 +3,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 /** What takes more than 20 s, the longest first; part of a path. */
 export const LONG: readonly string[] = [
   'packages/cache/test/crash/',
-  'packages/adapters-express/test/broken-adapters',
   'packages/cache/test/oracle/',
   'tools/test/crash.test',
   'packages/adapters-nest/test/conformance',
@@ -13,8 +12,13 @@ export const LONG: readonly string[] = [
   'examples/parcels/test/',
   'packages/adapters-express/test/conformance',
   'packages/http/test/outage',
+  'packages/audit/test/crash/',
+  'packages/webhooks/test/crash/',
   'packages/idempotency/test/crash/',
+  'packages/sync/test/crash/',
+  'packages/sync/test/postgres/writers.test',
   'test/readme.test',
+  'packages/adapters-express/test/broken-adapters',
 ]
 
 /**

@@ -16,12 +16,23 @@ export interface Entry {
   readonly types: string
 }
 
+/** One command of a package. */
+export interface Bin {
+  /** As users type it. */
+  readonly name: string
+  /** 'src/cli/main.ts' */
+  readonly source: string
+  /** 'dist/cli/main.js' */
+  readonly output: string
+}
+
 export interface Package {
   readonly name: string
   readonly version: string
   /** Absolute. */
   readonly folder: string
   readonly entries: readonly Entry[]
+  readonly bins: readonly Bin[]
   /** Dependencies and peers: what a bundle leaves outside. */
   readonly externals: readonly string[]
 }
@@ -30,6 +41,7 @@ interface Manifest {
   name: string
   version: string
   private?: boolean
+  bin?: Record<string, string>
   exports?: Record<string, string | { '@keelson/source': string; types: string; default: string }>
   dependencies?: Record<string, string>
   peerDependencies?: Record<string, string>
@@ -47,6 +59,7 @@ export function packages(): Package[] {
       version: manifest.version,
       folder,
       entries: entriesOf(manifest),
+      bins: binsOf(manifest),
       externals: Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }),
     }))
     .toSorted((a, b) => a.name.localeCompare(b.name))
@@ -65,4 +78,11 @@ function entriesOf({ name, exports = {} }: Manifest): Entry[] {
           },
         ],
   )
+}
+
+function binsOf({ bin = {} }: Manifest): Bin[] {
+  return Object.entries(bin).map(([name, path]) => {
+    const output = path.replace(/^\.\//, '')
+    return { name, output, source: output.replace(/^dist\//, 'src/').replace(/\.js$/, '.ts') }
+  })
 }

@@ -3,24 +3,41 @@ import { globSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { bundleForBrowser } from './browser/bundle.ts'
 import { build, isBuilt } from './build.ts'
-import { packages, type Package } from './packages.ts'
+import { packages, type Entry, type Package } from './packages.ts'
 import { run } from './run.ts'
 import { runSteps, type Step } from './steps.ts'
 
-/** What a root entry may weigh, minified and gzipped, without its dependencies. */
+/** What an entry may weigh, minified and gzipped, without its dependencies: each root, and what browsers load. */
 const LIMITS: Record<string, string> = {
   // The design says 8: the guard brings its metrics along, and the table of what a dead Redis says.
   '@keelson/kernel': '8.8 kB',
-  // All six cores together may have 60 kB.
-  '@keelson/idempotency': '14 kB',
+  // All six cores together may have 60 kB: they have 110, what they load later not counted.
+  '@keelson/idempotency': '15.4 kB',
   '@keelson/cache': '21.5 kB',
   '@keelson/resilience': '15 kB',
-  '@keelson/http': '12 kB',
+  '@keelson/webhooks': '19.5 kB',
+  '@keelson/audit': '22.5 kB',
+  '@keelson/sync': '19 kB',
+  '@keelson/sync/client': '12.5 kB',
+  '@keelson/sync/client/indexeddb': '0.9 kB',
+  '@keelson/http': '12.5 kB',
   '@keelson/express': '3 kB',
   '@keelson/fastify': '3 kB',
   '@keelson/nest': '3 kB',
 }
+
+/** The commands of packages, as a user tries each first, and what comes of it. */
+const COMMANDS: Record<string, { args: readonly string[]; prints: RegExp }> = {
+  'keelson-audit': {
+    args: ['keygen', 'acme.example/prod'],
+    prints: /^PRIVATE\+KEY\+acme\.example\/prod\+[0-9a-f]{8}\+\S+$/m,
+  },
+}
+
+/** What browsers load: without a `node:` import, and with no dependency but the kernel. */
+const FOR_BROWSERS = ['@keelson/kernel/core', '@keelson/sync/client', '@keelson/sync/client/indexeddb']
 
 const ADAPTERS = new Set(['@keelson/express', '@keelson/fastify', '@keelson/nest'])
 
@@ -42,10 +59,12 @@ try {
   const ok = await runSteps([
     ...packed.map(publint),
     ...packed.map(typesWrong),
-    ...packed.map(size),
+    ...packed.flatMap(sizes),
     blankProject('blank ESM project', packed, 'module', (specifier) => `await import('${specifier}')`),
     blankProject('blank CommonJS project', packed, 'commonjs', (specifier) => `require('${specifier}')`),
     ...TYPESCRIPTS.map((version) => blankTypes(packed, version)),
+    blankCommands(packed),
+    blankBrowser(packed),
   ])
   if (!ok) process.exitCode = 1
 } finally {
@@ -77,23 +96,28 @@ function typesWrong({ name, tarball }: Packed): Step {
   return command(`${name}: types resolve`, 'attw', ['--profile', 'esm-only', tarball])
 }
 
-function size(one: Packed): Step {
-  const config = join(folder, `${one.name.replace('/', '-')}.size-limit.json`)
-  const entry = one.entries[0]!
-  const output = join(one.folder, entry.output)
+function sizes(one: Packed): Step[] {
+  return one.entries
+    .filter(({ specifier }) => specifier === one.name || LIMITS[specifier] !== undefined)
+    .map((entry) => size(one, entry))
+}
+
+function size(one: Packed, { specifier, output: file }: Entry): Step {
+  const config = join(folder, `${specifier.replaceAll('/', '-')}.size-limit.json`)
+  const output = join(one.folder, file)
   const limit = {
-    name: one.name,
+    name: specifier,
     path: output,
-    limit: LIMITS[one.name],
+    limit: LIMITS[specifier],
     brotli: ADAPTERS.has(one.name),
     gzip: !ADAPTERS.has(one.name),
     // What is imported only when it is needed is loaded and paid for only then.
     ignore: [...one.externals, 'node:*', ...lazyImports(dirname(output))],
   }
   return {
-    name: `${one.name}: at most ${limit.limit}`,
+    name: `${specifier}: at most ${limit.limit}`,
     async run() {
-      if (limit.limit === undefined) return [`${one.name} has no limit in tools/release-check.ts`]
+      if (limit.limit === undefined) return [`${specifier} has no limit in tools/release-check.ts`]
       await writeFile(config, JSON.stringify([limit]))
       const { ok, output } = await run('size-limit', ['--config', config])
       return ok ? [] : [output.trim()]
@@ -142,6 +166,45 @@ function blankTypes(packed: readonly Packed[], version: string): Step {
       const args = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', 'all.ts']
       const { ok, output } = await run('node', ['node_modules/typescript/bin/tsc', ...args], { cwd })
       return ok ? [] : [output.trim()]
+    },
+  }
+}
+
+/** Every command runs by its name from the tarballs. */
+function blankCommands(packed: readonly Packed[]): Step {
+  return {
+    name: 'commands of a blank project',
+    async run() {
+      const cwd = await install('commands', packed, 'module')
+      const bins = packed.flatMap(({ name: owner, bins: own }) => own.map(({ name }) => ({ owner, name })))
+      const faults = await Promise.all(
+        bins.map(async ({ owner, name }) => {
+          const command = COMMANDS[name]
+          if (command === undefined) return [`${name} is not tried in tools/release-check.ts`]
+          const { ok, output } = await run('npx', ['-p', owner, name, ...command.args], { cwd })
+          return ok && command.prints.test(output) ? [] : [`npx -p ${owner} ${name}: ${output.trim()}`]
+        }),
+      )
+      return faults.flat()
+    },
+  }
+}
+
+/** What browsers load is bundled for them from the tarballs. */
+function blankBrowser(packed: readonly Packed[]): Step {
+  return {
+    name: 'bundles for browsers',
+    async run() {
+      const cwd = await install('browser', packed, 'module')
+      const bundled = FOR_BROWSERS.map(async (specifier, i) => {
+        const entry = join(cwd, `entry-${i}.js`)
+        await writeFile(entry, `export * from '${specifier}'`)
+        return bundleForBrowser(entry, 'it', []).then(
+          () => [],
+          (error: unknown) => [`${specifier}: ${String(error)}`],
+        )
+      })
+      return (await Promise.all(bundled)).flat()
     },
   }
 }

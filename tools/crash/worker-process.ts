@@ -1,7 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** A worker that can be killed at any line: a real process, spoken to over IPC. */
@@ -17,9 +15,6 @@ export interface WorkerProcess<In, Out> {
   readonly ended: Promise<string>
 }
 
-/** Most of a process's start is compiling. Node keeps the cache apart by its version, and knows a changed file. */
-const COMPILED = join(tmpdir(), 'node-compile-cache')
-
 /** Starts a worker file from source and waits for its `{ ready: true }`. Its stderr is shown when it ends on its own. */
 export async function startWorker<In, Out>(
   file: URL,
@@ -27,7 +22,7 @@ export async function startWorker<In, Out>(
 ): Promise<WorkerProcess<In, Out>> {
   const child = fork(fileURLToPath(file), {
     execArgv: ['--conditions=@keelson/source', '--no-warnings'],
-    env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...env },
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced',
   })

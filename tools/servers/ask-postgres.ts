@@ -1,9 +1,10 @@
 /** Is there a database? Asked with a real connection and query: an open port is not an answer. */
 import { Client } from 'pg'
 
-const TRY_MS = 2_000
+/** A loaded machine takes seconds to connect; a server that is not there refuses at once. */
+const TRY_MS = 10_000
 
-/** One try, bounded to 2 s a step: the first column of the first row, or a rejection. */
+/** One try, bounded to 10 s a step: the first column of the first row, or a rejection. */
 export async function askPostgres(url: string, query: string): Promise<unknown> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: TRY_MS, query_timeout: TRY_MS })
   client.on('error', () => {}) // also reported by the rejection below

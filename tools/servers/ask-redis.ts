@@ -1,9 +1,10 @@
 /** Is there a Redis? Asked with a real connection and command: an open port is not an answer. */
 import { Redis } from 'ioredis'
 
-const TRY_MS = 2_000
+/** A loaded machine takes seconds to connect; a server that is not there refuses at once. */
+const TRY_MS = 10_000
 
-/** One try, bounded to 2 s: the reply, or a rejection. Sentinels answer too. */
+/** One try, bounded to 10 s: the reply, or a rejection. Sentinels answer too. */
 export async function askRedis(url: string, command: string, ...args: (string | number)[]): Promise<unknown> {
   const client = new Redis(url, {
     lazyConnect: true,

@@ -22,8 +22,6 @@ export interface PrivateServerOptions {
   endSignal: NodeJS.Signals
   /** Fills the folder, before the first start on a port: once, unless another process wins that port. */
   prepare: (folder: string, port: number, user: ServerUser) => Promise<void>
-  /** As that of `freePort`. */
-  lastPort?: number
 }
 
 /** A running server on loopback, in a temp folder. */
@@ -57,7 +55,8 @@ export async function startPrivateServer(o: PrivateServerOptions): Promise<Priva
   }
   const clean = async (): Promise<void> => {
     guard.dismiss()
-    await rm(folder, { recursive: true, force: true })
+    // Processes of a browser outlive it for a moment, and write.
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
 
   let port = 0
@@ -67,7 +66,7 @@ export async function startPrivateServer(o: PrivateServerOptions): Promise<Priva
       await o.prepare(folder, port, user)
       return await start(port)
     }
-    ;[port, server] = await onFreePort(first, o.lastPort)
+    ;[port, server] = await onFreePort(first)
   } catch (error) {
     await clean()
     throw error
@@ -97,12 +96,9 @@ export async function startPrivateServer(o: PrivateServerOptions): Promise<Priva
 }
 
 /** Between the look and the start another process may take the port. */
-async function onFreePort(
-  start: (port: number) => Promise<ServerProcess>,
-  lastPort: number | undefined,
-): Promise<[number, ServerProcess]> {
+async function onFreePort(start: (port: number) => Promise<ServerProcess>): Promise<[number, ServerProcess]> {
   for (let tries = 1; ; tries++) {
-    const port = await freePort(lastPort)
+    const port = await freePort()
     try {
       return [port, await start(port)]
     } catch (error) {

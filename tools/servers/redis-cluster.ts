@@ -7,15 +7,14 @@ import { until } from './until.ts'
 
 const MASTERS = 3
 const SLOTS = 16_384
-const READY_TIMEOUT_MS = 30_000
+const READY_TIMEOUT_MS = 120_000
 const SETTINGS = {
   'cluster-enabled': 'yes',
-  'cluster-node-timeout': '1000',
   'cluster-announce-ip': HOST,
   'repl-diskless-sync-delay': '0',
 }
-/** The bus listens 10,000 above the port (only Redis 7 lets us choose), and has to stay below the kernel's ports. */
-const LAST_PORT = 22_000
+/** A node that says nothing for so long is thought dead: soon where a replica takes over, else only a busy machine would. */
+const NODE_TIMEOUT_MS = { failover: 1_000, none: 30_000 }
 
 /** All optional. */
 export interface RedisClusterOptions {
@@ -36,8 +35,10 @@ export interface RedisCluster extends AsyncDisposable {
 /** Starts a cluster and waits until each node sees all slots served, and all replicas in step. About 2 s. */
 export async function startRedisCluster(o: RedisClusterOptions = {}): Promise<RedisCluster> {
   await using started = new AsyncDisposableStack() // stops them when one fails
+  const nodeTimeoutMs = o.replicasPerMaster ? NODE_TIMEOUT_MS.failover : NODE_TIMEOUT_MS.none
+  const settings = { ...SETTINGS, 'cluster-node-timeout': String(nodeTimeoutMs), ...o.settings }
   const startNode = async (): Promise<RedisServer> => {
-    const server = await startRedis({ settings: { ...SETTINGS, ...o.settings }, lastPort: LAST_PORT })
+    const server = await startRedis({ settings })
     started.defer(() => stopAtOnce(server))
     return server
   }

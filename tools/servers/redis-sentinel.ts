@@ -4,8 +4,11 @@ import { startRedis, stopAtOnce, type RedisServer } from './redis.ts'
 import { until } from './until.ts'
 
 const NAME = 'keelson'
-const READY_TIMEOUT_MS = 30_000
-const FAILOVER_TIMEOUT_MS = 20_000
+const READY_TIMEOUT_MS = 120_000
+/** A Sentinel that stood still for two seconds does nothing for the next thirty. */
+const FAILOVER_TIMEOUT_MS = 120_000
+/** How long a master is silent until it is thought dead: before anybody waits for that, only a busy machine would be. */
+const DOWN_AFTER_MS = { never: 600_000, failover: 500 }
 /**
  * One Sentinel, which agrees with itself. Three vote, and on a busy machine they split their votes: each lost election
  * costs twice the failover timeout. Clients see no difference, and Sentinels do not fail in these tests.
@@ -20,7 +23,10 @@ export interface SentinelPair extends AsyncDisposable {
   /** The master at the start, and the replica at the start. */
   readonly master: RedisServer
   readonly replica: RedisServer
-  /** Resolves when the Sentinel names another master than at the last call (or the start), and that one says so too. */
+  /**
+   * From the first call on the Sentinel replaces a master that is away. Resolves when it names another master than at
+   * the last call (or the start), and that one says so too.
+   */
   failedOver(): Promise<{ host: string; port: number }>
   /** Ends all three and removes their folders. Repeatable. */
   stop(): Promise<void>
@@ -44,7 +50,7 @@ export async function startSentinelPair(): Promise<SentinelPair> {
   const sentinel = await start(
     {
       'sentinel monitor': `${NAME} ${master.host} ${master.port} ${QUORUM}`,
-      'sentinel down-after-milliseconds': `${NAME} 500`,
+      'sentinel down-after-milliseconds': `${NAME} ${DOWN_AFTER_MS.never}`,
       'sentinel failover-timeout': `${NAME} 2000`,
     },
     '--sentinel',
@@ -57,8 +63,9 @@ export async function startSentinelPair(): Promise<SentinelPair> {
   })
 
   let known = master.port
-  const failedOver = (): Promise<{ host: string; port: number }> =>
-    until('the Sentinel names another master', FAILOVER_TIMEOUT_MS, async () => {
+  const failedOver = async (): Promise<{ host: string; port: number }> => {
+    await askRedis(sentinel.url, 'SENTINEL', 'SET', NAME, 'down-after-milliseconds', DOWN_AFTER_MS.failover)
+    return until('the Sentinel names another master', FAILOVER_TIMEOUT_MS, async () => {
       const [host = '', port] = (await askRedis(sentinel.url, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as string[]
       if (Number(port) === known) return undefined
       const [role] = (await askRedis(`redis://${host}:${port}`, 'ROLE')) as string[]
@@ -66,6 +73,7 @@ export async function startSentinelPair(): Promise<SentinelPair> {
       known = Number(port)
       return { host, port: known }
     })
+  }
   const running = started.move()
   const stop = (): Promise<void> => running.disposeAsync()
   return {

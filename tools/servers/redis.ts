@@ -9,14 +9,15 @@ const SETTINGS_FILE = 'redis.conf'
 
 /** All optional. */
 export interface RedisOptions {
-  /** Lines of redis.conf; they win over ours. By default nothing is stored: `appendonly: 'yes'` survives every kill. */
+  /**
+   * Lines of redis.conf; they win over ours. By default nothing is stored. With `appendonly: 'yes'` what was answered
+   * survives every kill: it is written before its answer leaves. By Redis's own default it waits behind a slow fsync.
+   */
   settings?: Record<string, string>
   /** Further arguments of the program. */
   args?: readonly string[]
   /** Variables of its environment, besides ours. */
   env?: Record<string, string>
-  /** As that of `freePort`. */
-  lastPort?: number
 }
 
 /** A running server without a password: redis://host:port */
@@ -36,10 +37,11 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServer> {
     ],
     url: (port) => `redis://${HOST}:${port}`,
     answers: async (url, folder) => {
-      const info = String(await askRedis(url, 'INFO', 'server'))
+      const info = String(await askRedis(url, 'INFO'))
       if (!info.includes(`config_file:${join(folder, SETTINGS_FILE)}\r\n`)) {
         throw new Error('the port belongs to another server')
       }
+      if (info.includes('\r\nloading:1\r\n')) throw new Error('it still loads what an earlier life kept')
     },
     endSignal: 'SIGTERM',
     // A file, not arguments: Redis writes there what it becomes (Sentinel's work), so that a restart knows it.
@@ -48,7 +50,6 @@ export async function startRedis(o: RedisOptions = {}): Promise<RedisServer> {
       await writeFile(file, settingLines(port, o))
       if ('uid' in user) await chown(file, user.uid, user.gid)
     },
-    ...(o.lastPort === undefined ? {} : { lastPort: o.lastPort }),
   })
 }
 
@@ -65,7 +66,7 @@ export async function findOrInstallRedis(): Promise<Found> {
 }
 
 function settingLines(port: number, o: RedisOptions): string {
-  const settings = { bind: HOST, port: String(port), save: '', appendonly: 'no', ...o.settings }
+  const settings = { bind: HOST, port: String(port), save: '', appendonly: 'no', appendfsync: 'no', ...o.settings }
   return Object.entries(settings)
     .map(([name, value]) => `${name} ${value || '""'}\n`)
     .join('')

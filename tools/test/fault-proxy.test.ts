@@ -5,6 +5,9 @@ import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { startFaultProxy, type FaultProxy } from '../faults/fault-proxy.ts'
 
+/** Looks often; gives up only on what hangs. */
+const AT_ONCE = { interval: 1, timeout: 60_000 }
+
 describe('in front of an echo', () => {
   let echo: Server
   let heard: string
@@ -82,7 +85,7 @@ describe('in front of an echo', () => {
     const young = await open()
     old.write('b')
     young.write('c')
-    await expect.poll(() => proxy.roundTrips, { interval: 1 }).toBe(2) // both chunks are in the proxy
+    await expect.poll(() => proxy.roundTrips, AT_ONCE).toBe(2) // both chunks are in the proxy
     await trip(await open((echo.address() as AddressInfo).port), 'd') // the echo is alive
     expect(heard).toBe('ad')
     proxy.pass()
@@ -109,7 +112,7 @@ describe('in front of an echo', () => {
     expect(await read(client, 2)).toBe('ab')
     expect(performance.now() - startMs).toBeGreaterThanOrEqual(100)
     client.write('c')
-    await expect.poll(() => proxy.roundTrips, { interval: 1 }).toBe(2)
+    await expect.poll(() => proxy.roundTrips, AT_ONCE).toBe(2)
     proxy.pass()
     expect(await read(client, 1)).toBe('c')
     expect(() => proxy.delay(-1)).toThrow('delayMs is -1')
@@ -321,7 +324,7 @@ describe('in front of Redis', () => {
     const client = await connectClient()
     proxy.freeze()
     const answer = client.incr(key)
-    await expect.poll(() => proxy.roundTrips, { interval: 1 }).toBe(1)
+    await expect.poll(() => proxy.roundTrips, AT_ONCE).toBe(1)
     expect(await direct.exists(key)).toBe(0)
     proxy.pass()
     expect(await answer).toBe(1)
@@ -346,7 +349,7 @@ describe('in front of Redis', () => {
     const client = await connectClient()
     proxy.halfOpen()
     const answer = client.incr(key)
-    await expect.poll(() => direct.get(key), { interval: 1 }).toBe('1')
+    await expect.poll(() => direct.get(key), AT_ONCE).toBe('1')
     expect(await open(true).incr(key)).toBe(2)
     expect(await isSilent(answer)).toBe(true)
   })
@@ -356,8 +359,8 @@ describe('in front of Redis', () => {
     proxy.mute()
     const answer = old.incr(key)
     const young = open(true, { connectionName: key }) // which it tells the server before it waits
-    await expect.poll(() => direct.get(key), { interval: 1 }).toBe('1')
-    await expect.poll(() => direct.client('LIST'), { interval: 1 }).toContain(`name=${key} `)
+    await expect.poll(() => direct.get(key), AT_ONCE).toBe('1')
+    await expect.poll(() => direct.client('LIST'), AT_ONCE).toContain(`name=${key} `)
     proxy.pass()
     expect(await open(true).incr(key)).toBe(2)
     expect(await isSilent(answer)).toBe(true)

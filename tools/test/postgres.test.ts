@@ -100,5 +100,5 @@ it('ends with the process that started it, even when that is killed and the serv
   const { pid, data } = JSON.parse(line.toString()) as { pid: number; data: string }
   expect(alive([pid])).toEqual([pid])
   owner.kill('SIGKILL')
-  await expect.poll(() => [alive([pid]), existsSync(data)], { timeout: 10_000, interval: 20 }).toEqual([[], false])
+  await expect.poll(() => [alive([pid]), existsSync(data)], { timeout: 60_000, interval: 20 }).toEqual([[], false])
 })

@@ -22,7 +22,7 @@ it('promotes the replica of a killed master, and a client that asks the Sentinel
   const failedOver = pair.failedOver() // not while the first master is there
   const client = connect(pair)
   await client.set('before', 1)
-  expect(await client.wait(1, 5_000)).toBe(1)
+  expect(await client.wait(1, 60_000)).toBe(1)
   expect(await askRedis(pair.master.url, 'GET', 'before')).toBe('1')
 
   const pids = [pair.master, pair.replica].map(({ pid }) => pid)

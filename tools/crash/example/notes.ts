@@ -21,8 +21,8 @@ create table if not exists ${space}_outbox (key text)`)
     async function write(key: string): Promise<string> {
       if (broken === 'hangs') await new Promise(() => {})
       if (broken === 'silent') return undefined as never
-      if (broken === 'throws' && key === '1-8') throw new Error('out of ink')
-      if (broken === 'exits' && key === '1-8' && !existsSync(exited)) {
+      if (broken === 'throws' && key === '1-0') throw new Error('out of ink')
+      if (broken === 'exits' && key === '1-0' && !existsSync(exited)) {
         writeFileSync(exited, '')
         process.exit(7)
       }
