@@ -21,7 +21,9 @@ export interface KeelsonContext {
 const KEY = Symbol.for('keelson.context')
 const shared = globalThis as { [KEY]?: AsyncLocalStorage<KeelsonContext> }
 // Two copies of the kernel in one process must see one context.
-const storage = (shared[KEY] ??= new AsyncLocalStorage<KeelsonContext>())
+const storage: AsyncLocalStorage<KeelsonContext> = (shared[KEY] ??= new AsyncLocalStorage<KeelsonContext>())
+/** For what makes spans of operations: a tracing channel binds it. */
+export { storage as contextStorage }
 
 /** The context of the running request or job, over one AsyncLocalStorage a process. */
 export const context: {

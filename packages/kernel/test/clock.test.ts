@@ -11,7 +11,9 @@ afterEach(() => {
 const LONGEST_MS = 2 ** 31 - 1
 
 test('the wall clock is that of the machine, the monotonic one has fractions and never goes back', () => {
-  expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(50)
+  const beforeMs = Date.now()
+  const nowMs = systemClock.now()
+  expect(beforeMs <= nowMs && nowMs <= Date.now()).toBe(true)
   const readings = Array.from({ length: 1_000 }, () => systemClock.monotonic())
   expect(readings.every((reading, i) => i === 0 || readings[i - 1]! <= reading)).toBe(true)
   expect(readings.some((reading) => !Number.isInteger(reading))).toBe(true)
@@ -63,7 +65,8 @@ async function run(code: string): Promise<string> {
   const url = join(import.meta.dirname, '../src/index.ts')
   const program = `const { systemClock } = await import(${JSON.stringify(url)})\n${code}`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program], {
-    timeout: 20_000,
+    // Longer than the timer that must not be waited for.
+    timeout: 150_000,
   })
   return stdout.trim()
 }

@@ -17,6 +17,8 @@ function count(times: number): void {
 }
 
 count(100_000)
-console.log('begin')
-count(1_000_000)
+for (let round = 0; round < 5; round++) {
+  console.log('begin')
+  count(1_000_000)
+}
 console.log('end')

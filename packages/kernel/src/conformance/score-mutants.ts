@@ -1,7 +1,7 @@
 import type { Duration } from '../duration.ts'
 import { NotMade } from './run-case.ts'
 import { runSuite } from './run-suite.ts'
-import type { Subject, Suite } from './suite.ts'
+import type { Case, Subject, Suite } from './suite.ts'
 
 /** What a suite is worth: how many broken subjects it told from a good one. */
 export interface Score {
@@ -14,8 +14,9 @@ export interface Score {
 }
 
 /**
- * Runs a suite against subjects that are broken on purpose, each until its first failure; one that hangs for `timeout`
- * (default 5 s a case) is caught too. Score only a suite that good subjects pass.
+ * Runs a suite against subjects that are broken on purpose, each until its first failure: first the case that it names
+ * in `caughtBy`. One that hangs for `timeout` (default 5 s a case) is caught too. Score only a suite that good subjects
+ * pass.
  * @throws Error when there are none, or one of them cannot even be made: that says nothing of the suite.
  */
 export async function scoreMutants<T>(
@@ -28,11 +29,17 @@ export async function scoreMutants<T>(
   const caughtBy: Record<string, string> = {}
   const survivors: string[] = []
   for (const [name, mutant] of Object.entries(mutants)) {
-    const { failed } = await runSuite(suite, mutant, { timeout: '5s', ...o, bail: true })
+    const { failed } = await runSuite(startingWith(suite, mutant.caughtBy), mutant, { timeout: '5s', ...o, bail: true })
     const [first] = failed
     if (first?.error instanceof NotMade) throw new Error(`broken subject '${name}': ${first.error.message}`)
     if (first === undefined) survivors.push(name)
     else caughtBy[name] = first.name
   }
   return { caught: total - survivors.length, total, survivors, caughtBy }
+}
+
+/** The others count only when that one finds nothing. */
+function startingWith<T>(suite: Suite<T>, first: string | undefined): Suite<T> {
+  const isFirst = ({ name }: Case<T>): boolean => name === first
+  return { ...suite, cases: suite.cases.toSorted((a, b) => Number(isFirst(b)) - Number(isFirst(a))) }
 }

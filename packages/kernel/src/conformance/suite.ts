@@ -23,6 +23,8 @@ export interface Subject<T> {
   make(): Promise<T & { dispose(): Promise<void> }>
   /** What it can do beyond what every implementation must: see the suite's cases for the words. */
   readonly has?: readonly string[]
+  /** Of one that is broken on purpose: the name of the case that is there for it. `scoreMutants` runs that one first. */
+  readonly caughtBy?: string
 }
 
 /** @throws TypeError for what is no suite or no subject. */

@@ -1,30 +1,19 @@
-import { systemClock } from '../clock.ts'
 import { isKeelsonError } from '../error.ts'
 import { isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
+import { connectLimit, isSilent, type ConnectTimes } from './connect-limit.ts'
 import type { PgClientLike, PgPoolLike } from './driver.ts'
 
 const STORE = 'Postgres'
-/** When the server behind a pool last answered a unit, on the monotonic clock. */
-const lastAnswerMs = new WeakMap<PgPoolLike, number>()
-
-/** Notes a sign of life of the server behind `pool`. */
-export function answered(pool: PgPoolLike): void {
-  lastAnswerMs.set(pool, systemClock.monotonic())
-}
 
 /**
  * A connection of the pool, and what is left of `openMs` for the opening flight.
- *
- * To connect, the server has `openMs`. Queueing for a full pool is not its fault: that goes on up to `acquireMs` as
- * long as the server answers somebody, and ends `openMs` after its last sign of life.
  * @throws STORE_UNAVAILABLE 'overload' for a full pool, 'timeout' or 'refused' for a server that does not let us in.
  */
 export async function acquire(
   pool: PgPoolLike,
-  { openMs, acquireMs }: { openMs: number; acquireMs: number },
+  times: ConnectTimes,
 ): Promise<{ client: PgClientLike; leftMs: number }> {
-  const startMs = systemClock.monotonic()
   const queued = isFull(pool)
   let gaveUp = false
   const connecting = pool.connect()
@@ -33,36 +22,21 @@ export async function acquire(
     (client) => gaveUp && client.release(),
     () => {},
   )
-
-  let timer: { cancel(): void } | undefined
-  const expired = new Promise<never>((_, reject) => {
-    const check = (): void => {
-      const deadlineMs = queued
-        ? Math.min(startMs + acquireMs, Math.max(startMs, lastAnswerMs.get(pool) ?? 0) + openMs)
-        : startMs + openMs
-      const leftMs = deadlineMs - systemClock.monotonic()
-      if (leftMs > 0) {
-        timer = systemClock.timer(check, leftMs)
-        return
-      }
-      gaveUp = true
-      const waitedMs = Math.round(systemClock.monotonic() - startMs)
-      reject(
-        queued
-          ? unavailable(STORE, `pool is full: no connection in ${waitedMs} ms`, 'overload')
-          : unavailable(STORE, `did not accept a connection in ${waitedMs} ms`, 'timeout'),
-      )
-    }
-    check()
+  const limit = connectLimit(pool, queued, times)
+  const expired = limit.expired.catch((waitedMs: number) => {
+    gaveUp = true
+    if (!queued) throw unavailable(STORE, `did not accept a connection in ${waitedMs} ms`, 'timeout')
+    // A server that stands still fills the pool with connections that wait for it: that is no load.
+    const reason = isSilent(pool) ? 'timeout' : 'overload'
+    throw unavailable(STORE, `pool is full: no connection in ${waitedMs} ms`, reason)
   })
   try {
     const client = await Promise.race([connecting, expired])
-    const usedMs = queued ? 0 : systemClock.monotonic() - startMs
-    return { client, leftMs: Math.max(1, openMs - usedMs) }
+    return { client, leftMs: limit.leftMs() }
   } catch (error) {
     throw connectError(error, queued)
   } finally {
-    timer?.cancel()
+    limit.cancel()
   }
 }
 

@@ -1,3 +1,4 @@
+export { createAsk, type Ask } from './ask.ts'
 export { database } from './database.ts'
 export type { DatabaseLike, KnownDatabase, PgClientLike, PgPoolLike, PGliteLike } from './driver.ts'
 export { unit, type UnitOptions } from './unit.ts'

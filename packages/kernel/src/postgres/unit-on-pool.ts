@@ -3,8 +3,9 @@ import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
 import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement } from '../tx.ts'
-import { acquire, answered } from './acquire.ts'
+import { acquire } from './acquire.ts'
 import { canBatch, sendBatch } from './batch.ts'
+import { answered, unanswered } from './connect-limit.ts'
 import { isAboutNames, knowsNames, learnFrom } from './named.ts'
 import type { PgClientLike, PgPoolLike } from './driver.ts'
 import { isLoss, watchLink, type Link } from './link.ts'
@@ -75,6 +76,8 @@ async function begin<T>(
         throw error
       }
       link.release()
+      // Only an answer that did not come in time is an error of ours.
+      if (isKeelsonError(link.lost)) unanswered(pool)
       const tryAnother = !isKeelsonError(link.lost) && systemClock.monotonic() < untilMs && stale < STALE_CONNECTIONS
       if (!tryAnother) throw lostError(link.lost, error)
     }

@@ -28,6 +28,8 @@ export interface SubscribeOptions {
   readonly lost?: () => void
   /** Subscribed again: messages published from now on arrive. */
   readonly restored?: () => void
+  /** Gives up opening: `subscribe` rejects with its reason, at once. Open, the subscription is closed by `close`. */
+  readonly signal?: AbortSignal
 }
 
 /** An open subscription. */

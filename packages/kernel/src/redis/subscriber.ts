@@ -118,28 +118,35 @@ export function createSubscriber(
   async function leave(subscriber: Subscriber): Promise<void> {
     if (!subscribers.delete(subscriber)) return
     const left = session
-    const last = subscribers.size === 0
-    if (last) {
-      session = undefined
-      timer?.cancel()
-      left?.giveUp.abort()
+    if (subscribers.size > 0) {
+      // Nobody is told of messages any more: a server that stands still need not say so, nor let us in.
+      left?.listener.then((listener) => unsubscribe(listener, subscriber.channel)).catch(() => {})
+      return
     }
+    session = undefined
+    timer?.cancel()
+    left?.giveUp.abort()
     try {
-      const listener = await left?.listener
-      if (last) await listener?.close()
-      else if (!channelsOf([...subscribers]).some((channel) => idOf(channel) === idOf(subscriber.channel)))
-        await listener?.unsubscribe(subscriber.channel)
+      await (await left?.listener)?.close()
     } catch {
       // Its connection is gone, and the subscription with it.
     }
   }
 
+  async function unsubscribe(listener: Listener, channel: Channel): Promise<void> {
+    const isWanted = channelsOf([...subscribers]).some((other) => idOf(other) === idOf(channel))
+    if (!isWanted) await listener.unsubscribe(channel)
+  }
+
   return async (name, on, o = {}) => {
     const subscriber: Subscriber = { ...o, channel: { name, sharded: o.sharded ?? false }, on, state: 'opening' }
+    o.signal?.throwIfAborted()
     subscribers.add(subscriber)
     try {
-      const { listener, gone } = join()
-      await Promise.race([(await listener).subscribe([subscriber.channel]), gone.promise])
+      await unlessAborted(o.signal, async () => {
+        const { listener, gone } = join()
+        await Promise.race([(await listener).subscribe([subscriber.channel]), gone.promise])
+      })
     } catch (error) {
       await leave(subscriber)
       throw error
@@ -165,6 +172,19 @@ function apart(run: () => void): void {
     queueMicrotask(() => {
       throw error
     })
+  }
+}
+
+/** What `run` says, or rejects when `signal` aborts before. */
+async function unlessAborted(signal: AbortSignal | undefined, run: () => Promise<void>): Promise<void> {
+  if (signal === undefined) return run()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(signal.reason as Error)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([run(), aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

@@ -110,6 +110,19 @@ test('mutants are caught by a case or survive by name; one that cannot be made i
   await expect(scoreMutants(counterSuite, unmade)).rejects.toThrow(/broken subject 'unmade'.*no server/)
 })
 
+test('a mutant meets the case that it names before the others, which count only when that one finds nothing', async () => {
+  const caughtBy = names[2]!
+  const mutants = {
+    known: { ...counter(0), caughtBy },
+    another: counter(0),
+    mistaken: { ...counter(2), caughtBy },
+    good: { ...counter(), caughtBy },
+  }
+  const score = await scoreMutants(counterSuite, mutants)
+  expect(score.caughtBy).toEqual({ known: caughtBy, another: names[0], mistaken: names[0] })
+  expect(score.survivors).toEqual(['good'])
+})
+
 test('what is wired wrongly is neither good nor caught: it is an error that says how', async () => {
   const bare = { make: async () => ({ next: () => 1 }) as never }
   const other = { make: async () => ({ clock: 1, async dispose() {} }) as never }

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { database, transact, unit } from '../../src/postgres/index.ts'
 import type { Database, Tx } from '../../src/index.ts'
 import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
@@ -178,8 +178,11 @@ test.each<[string, any]>([
   },
 )
 
+/** Long enough to be let in first, on any machine: else it would be the queue that took so long. */
+const STALL_MS = 5_000
+
 test('work that hangs is given up after stall', async () => {
-  const hangs = unit(db, { open: [], stall: 80, work: () => new Promise<never>(() => {}) })
+  const hangs = unit(db, { open: [], stall: STALL_MS, work: () => new Promise<never>(() => {}) })
   expect(await failure(hangs)).toMatchObject({ code: 'STORE_UNAVAILABLE', details: { reason: 'timeout' } })
 })
 
@@ -193,7 +196,7 @@ test('a statement that nobody awaits and nobody answers is given up after stall'
   }
   const hangs = unit(mute, {
     open: [],
-    stall: 80,
+    stall: STALL_MS,
     async work(tx) {
       void tx.query('mute')
       return commit(1, 'a')
@@ -201,7 +204,57 @@ test('a statement that nobody awaits and nobody answers is given up after stall'
   })
   expect(await failure(hangs)).toMatchObject({
     code: 'STORE_UNAVAILABLE',
-    message: expect.stringMatching(/a statement took over 80 ms/),
+    message: expect.stringMatching(/a statement took over 5000 ms/),
   })
   expect(await world.committed()).toEqual(nothing)
+})
+
+describe('a driver that stands still', () => {
+  /** It hangs from the first statement on that `says` so. */
+  const hanging = (says: (text: string) => boolean): Database => {
+    const { promise: silent, reject } = Promise.withResolvers<never>()
+    silent.catch(() => {})
+    onTestFinished(() => reject(new Error('goes on')))
+    let hangs = false
+    const step = async <T>(text: string, go: () => Promise<T>): Promise<T> => {
+      hangs ||= says(text)
+      return hangs ? silent : go()
+    }
+    return {
+      query: db.query,
+      transaction: (work) =>
+        db.transaction(async ({ raw, query }) => {
+          const inside = { raw, query: (text: string, values?: unknown[]) => step(text, () => query(text, values)) }
+          const value = await step('begin', () => work(inside as Tx))
+          return step('commit', async () => value)
+        }),
+    }
+  }
+  const long = 60_000
+  const short = 300
+
+  test.each<[string, string | RegExp, object, string]>([
+    ['begin', 'begin', { openTimeout: short }, 'STORE_UNAVAILABLE'],
+    ['the opening statements', /insert into items/, { openTimeout: short }, 'STORE_UNAVAILABLE'],
+    ['the tail', /insert into effects/, { stall: short }, 'COMMIT_UNKNOWN'],
+    ['COMMIT', 'commit', { stall: short }, 'COMMIT_UNKNOWN'],
+  ])('at %s is waited for as long as its limit says', async (_, at, times, code) => {
+    const db = hanging((text) => (typeof at === 'string' ? text === at : at.test(text)))
+    const hangs = unit(db, {
+      openTimeout: long,
+      stall: long,
+      ...times,
+      open: [insertItem('tea')],
+      work: async () => commit(1, 'a'),
+    })
+    expect(await failure(hangs)).toMatchObject({ code })
+  })
+
+  test('at ROLLBACK does not keep the work’s error', async () => {
+    const { promise: silent, resolve } = Promise.withResolvers<never>()
+    onTestFinished(() => resolve(undefined as never))
+    const stuck: Database = { query: db.query, transaction: (work) => db.transaction(work).catch(() => silent) }
+    const fails = unit(stuck, { open: [], work: () => Promise.reject(new Error('no tea')) })
+    expect(await failure(fails)).toMatchObject({ message: 'no tea' })
+  })
 })

@@ -53,8 +53,8 @@ test('units are counted by how they ended, and timed with all their restarts', a
   expect(ends()).toEqual({ commit: 2, rollback: 1, failed: 2 })
   expect(took()).toMatchObject({ keelson_kernel_unit_seconds_count: 5, '+Inf': 5 })
   const { keelson_kernel_unit_seconds_sum: seconds } = took()
-  // Two restarts, of at least 5 ms each.
-  expect(seconds).toBeGreaterThan(0.01)
+  // Two restarts, of at least 5 ms each; a timer may ring a part of a ms early.
+  expect(seconds).toBeGreaterThan(0.008)
   expect(seconds).toBeLessThan((performance.now() - startMs) / 1_000)
 })
 

@@ -200,9 +200,14 @@ describe('text that would end the unit', () => {
 
   test('long comments are read in no time', async () => {
     const comments = '/* a */'.repeat(5_000) + '/* *'.repeat(5_000)
-    const startMs = performance.now()
-    await failure(within((tx) => tx.query(comments)))
-    expect(performance.now() - startMs).toBeLessThan(2_000)
+    const tookMs: number[] = []
+    for (let round = 0; round < 5; round++) {
+      const startMs = performance.now()
+      await failure(within((tx) => tx.query(comments)))
+      tookMs.push(performance.now() - startMs)
+    }
+    // The best of five: a machine may stand still. Read again from each of its places, it would be minutes.
+    expect(Math.min(...tookMs)).toBeLessThan(2_000)
   })
 })
 

@@ -34,13 +34,13 @@ describe.each(Object.entries(all))('%s', (_, open) => {
     const popped = dedicated.command(name, ['BLPOP', name, 30])
     await until(
       'BLPOP waits',
-      5_000,
+      60_000,
       async () => ((await connections(name)) > own && port.command(name, ['PING'])) || undefined,
     )
     expect(await port.pipeline(name, [['PING'], ['RPUSH', name, 'a']])).toEqual([Buffer.from('PONG'), 1])
     expect(await popped).toEqual([Buffer.from(name), Buffer.from('a')])
     await Promise.all([dedicated.close(), dedicated.close()])
-    await until('its connections are closed', 5_000, async () => (await connections(name)) <= own || undefined)
+    await until('its connections are closed', 60_000, async () => (await connections(name)) <= own || undefined)
     const failing = await dedicated.command(null, ['PING']).catch((error: unknown) => error)
     expect(isKeelsonError(failing, 'CLOSED')).toBe(true)
     expect(await port.command(null, ['PING'])).toEqual(Buffer.from('PONG'))
@@ -52,11 +52,17 @@ describe.each(Object.entries(families))('%s', (_, open) => {
     await using own = await startRedis()
     await using opened = await open(own.url)
     await own.kill()
-    const failing = opened.port.dedicated()
-    const failure = await Promise.race([failing.catch((error: unknown) => error), later(1_000)])
-    if (failure !== 'later') expect(isStoreFailure(failure)).toBe(true)
+    const opening = opened.port.dedicated().then(
+      async (dedicated) => {
+        await dedicated.close()
+        return 'opened'
+      },
+      (error: unknown) => (isStoreFailure(error) ? 'refused' : error),
+    )
+    // Some clients say no at once, the others try on; how long they do is theirs.
+    expect(await Promise.race([opening, later(1_000)])).not.toBe('opened')
     await own.restart()
-    if (failure === 'later') await (await failing).close()
+    expect(['refused', 'opened']).toContain(await opening)
   })
 })
 

@@ -5,7 +5,7 @@ import { startRedis } from '../../../../tools/servers/redis.ts'
 import { keySlot } from '../../src/redis/key-slot.ts'
 
 test('a key has the slot that the server gives it', async () => {
-  await using server = await startRedis({ settings: { 'cluster-enabled': 'yes' }, lastPort: 22_000 })
+  await using server = await startRedis({ settings: { 'cluster-enabled': 'yes' } })
   const redis = new Redis(server.url)
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 20 }),

@@ -34,7 +34,7 @@ test('a master dies: commands, scripts, pipelines and subscriptions go on with t
   await pair.master.kill()
   await pair.failedOver()
   for (const [i, [name, client]] of Object.entries(clients).entries()) {
-    expect(await until(`${name} writes`, 20_000, () => write(client, 'new'))).toEqual(answer('new'))
+    expect(await until(`${name} writes`, 60_000, () => write(client, 'new'))).toEqual(answer('new'))
     await heard[i]!.until('[restored]')
     await redisPort(client).command(null, ['PUBLISH', 'a', 'new'])
     await heard[i]!.until('new')

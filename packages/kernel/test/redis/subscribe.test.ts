@@ -15,7 +15,7 @@ const publish = (channel: string, message: string | Uint8Array, command = 'PUBLI
 const connections = async (name: string): Promise<number> =>
   String(await askRedis(server.url, 'CLIENT', 'LIST')).split(`name=${name} `).length - 1
 const settled = (name: string, count: number) =>
-  until(`${count} connections`, 5_000, async () => (await connections(name)) === count || undefined)
+  until(`${count} connections`, 60_000, async () => (await connections(name)) === count || undefined)
 
 describe.each(Object.entries(variants))('%s', (_, open) => {
   test.each([false, true])(

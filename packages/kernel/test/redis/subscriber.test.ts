@@ -196,6 +196,48 @@ test('closes at once while a connection hangs that is being opened', async () =>
   expect([heard.log, clock.pending()]).toEqual([['[lost]'], 0])
 })
 
+test('closes and gives up at once beside another subscriber while a connection hangs that is being opened', async () => {
+  const { port, net, clock, last, break: breakIt } = world()
+  const [a, b] = [await hear(port, 'a'), await hear(port, 'b')]
+  net.hanging = true
+  breakIt()
+  await clock.advance(50)
+  await b.close()
+  const giveUp = new AbortController()
+  const joining = port.subscribe('c', () => {}, { signal: giveUp.signal })
+  giveUp.abort(new Error('closing'))
+  await expect(joining).rejects.toThrow('closing')
+  net.hanging = false
+  await clock.advance('12s')
+  expect([a.log, last().channels]).toEqual([['[lost]', '[restored]'], ['a']])
+  await a.close()
+  expect([last().closed, clock.pending()]).toEqual([true, 0])
+})
+
+test('gives up at once what a server that stands still does not confirm, also beside another subscriber', async () => {
+  const { port, last, clock } = world()
+  const mute = async (): Promise<void> => {
+    const giveUp = new AbortController()
+    last().mute = true
+    const joining = port.subscribe('b', () => {}, { signal: giveUp.signal })
+    giveUp.abort(new Error('closing'))
+    await expect(joining).rejects.toThrow('closing')
+  }
+  const a = await hear(port, 'a')
+  await mute()
+  expect(last().closed).toBe(false)
+  await a.close()
+  expect([last().closed, clock.pending()]).toEqual([true, 0])
+  const again = await hear(port, 'a')
+  const given = new AbortController()
+  given.abort(new Error('too late'))
+  await expect(port.subscribe('b', () => {}, { signal: given.signal })).rejects.toThrow('too late')
+  const opened = await port.subscribe('c', () => {}, { signal: new AbortController().signal })
+  await opened.close()
+  await again.close()
+  expect([last().closed, last().channels, clock.pending()]).toEqual([true, ['a'], 0])
+})
+
 test('what one subscriber throws reaches the process, and not the next subscriber', async () => {
   const thrown: unknown[] = []
   vi.stubGlobal('queueMicrotask', (run: () => void) => {
