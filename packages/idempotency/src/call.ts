@@ -42,6 +42,9 @@ export interface RunCall<T> extends Call {
   readonly maxStoredBytes?: number
 }
 
+/** Characters of a subject. */
+export const MAX_SUBJECT = 128
+
 /** A call as the core works on it. */
 export interface CheckedCall {
   readonly ref: RefDigest
@@ -121,7 +124,7 @@ export function checkCall(
   if (call.input !== undefined && call.fingerprint !== undefined) {
     throw new IdempotencyError('INPUT_INVALID', 'give "input" or "fingerprint", not both')
   }
-  if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, 128)
+  if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, MAX_SUBJECT)
   const o = readOptions(call)
   const subject = call.subject ?? context.get()?.principal?.id
   return {

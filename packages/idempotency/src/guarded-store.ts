@@ -3,7 +3,18 @@ import { IdempotencyError } from './error.ts'
 import type { IdempotencyMetrics } from './metrics.ts'
 import { isTransactional, type CheckedOptions } from './options.ts'
 import type { RefDigest } from './ref.ts'
-import type { Begin, Claim, Clearing, Limit, Own, RecordView, Settlement } from './store.ts'
+import type {
+  Begin,
+  Claim,
+  Clearing,
+  Limit,
+  Own,
+  RecordView,
+  Settlement,
+  StuckRecord,
+  SubjectRecord,
+  TracedRecord,
+} from './store.ts'
 
 /** A store that queues for a connection keeps its own deadlines; what the guard adds is only a backstop. */
 const BACKSTOP_MS = 6_000
@@ -24,8 +35,14 @@ export interface GuardedStore {
   peek(ref: RefDigest): Promise<RecordView | null>
   clear(ref: RefDigest, how: Clearing): Promise<boolean>
   sweep(limit: number): Promise<number>
+  /** Undefined for a store that keeps no subjects. Each step has a deadline. */
+  ofSubject(subject: Uint8Array, how: 'export' | 'erase'): AsyncIterable<SubjectRecord> | undefined
   /** Records by state, where the store counts them. */
   counts(): Promise<Counts | undefined>
+  /** Records that wait for an operator, where the store lists them. */
+  stuck(max: number): Promise<readonly StuckRecord[] | undefined>
+  /** Records of a correlation id, where the store can look. */
+  trace(correlationId: string, limit: number): Promise<readonly TracedRecord[]>
   warnings(): Promise<readonly string[]>
   /** Resolves when calls pass the guard, or after `limitMs`. */
   passable(limitMs: number): Promise<void>
@@ -116,8 +133,14 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
       ),
     clear: (ref, how) => outside(() => timed('clear', () => store.clear(ref, how, limit))),
     sweep: async (count) => (await outside(() => timed('sweep', async () => store.sweep?.(count)))) ?? 0,
-    // Without the guard: that a large table takes long to count is no outage.
+    ofSubject(subject, how) {
+      const records = store.ofSubject?.(subject, how)
+      return records && stepwise(records, (next) => outside(() => timed('subject', next)))
+    },
+    // Without the guard: that a large table takes long to count, or to look through, is no outage.
     counts: async () => (guard.state === 'open' ? undefined : outside(async () => store.counts?.(limit))),
+    stuck: (max) => outside(async () => store.stuck?.(max, limit)),
+    trace: (correlationId, limit) => outside(async () => (await store.trace?.(correlationId, limit)) ?? []),
     async passable(limitMs) {
       if (guard.state === 'closed') return
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -128,6 +151,19 @@ export function createGuardedStore(guard: StoreGuard, metrics: IdempotencyMetric
       ignore()
     },
     warnings: async () => (await outside(() => timed('warnings', async () => store.warnings?.()))) ?? [],
+  }
+}
+
+/** An iteration, step by step under `ask`. What still runs is not waited for. */
+async function* stepwise<T>(
+  records: AsyncIterable<T>,
+  ask: (next: () => Promise<IteratorResult<T>>) => Promise<IteratorResult<T>>,
+): AsyncIterable<T> {
+  const iterator = records[Symbol.asyncIterator]()
+  for (;;) {
+    const { done, value } = await ask(() => iterator.next())
+    if (done === true) return
+    yield value
   }
 }
 

@@ -11,13 +11,14 @@ import {
   type StoredResponse,
   type Tx,
 } from '@keelson/kernel'
-import { packAnswer } from './answer.ts'
+import { packAnswer, unpackAnswer } from './answer.ts'
 import { createBeforeReplay } from './before-replay.ts'
-import { checkWork, type Call, type RunCall, type TransactionCall } from './call.ts'
+import { checkWork, MAX_SUBJECT, type Call, type RunCall, type TransactionCall } from './call.ts'
 import { createClaiming } from './claiming.ts'
 import { consume, type Consumed } from './consume.ts'
 import { IdempotencyError, optionFailure } from './error.ts'
 import type { Execution } from './execution.ts'
+import type { Explained } from './explained.ts'
 import { createFlights } from './flights.ts'
 import { createGuardedStore } from './guarded-store.ts'
 import { jsonCodec } from './json-codec.ts'
@@ -25,9 +26,10 @@ import { createIdempotencyMetrics, outcomeLabel } from './metrics.ts'
 import { checkIdempotencyOptions, isTransactional, type IdempotencyOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
 import { createOwed } from './owed.ts'
-import { checkRef, digestRef, type Ref } from './ref.ts'
+import { open, seal } from './protection.ts'
+import { checkRef, checkScope, checkText, digestOfId, digestRef, digestSubject, type Ref } from './ref.ts'
 import { createRun } from './run.ts'
-import type { IdempotencyStore, RecordView, TransactionalStore } from './store.ts'
+import type { IdempotencyStore, RecordView, StuckRecord, SubjectRecord, TransactionalStore } from './store.ts'
 import { createSweeper } from './sweeper.ts'
 import { createTransaction, type Operation } from './transaction.ts'
 import { wrap, type WrapOptions } from './wrap.ts'
@@ -37,6 +39,14 @@ export interface IdempotencyStatus extends Status {
   readonly counts: { readonly inflight: number; readonly waiters: number; readonly owedSettles: number }
   /** Of the store, by state, where it counts them. */
   readonly records?: Partial<Record<RecordView['state'], number>>
+}
+
+/** What is held of a person: an answer, or what an unfinished run has saved, as the bytes of its codec. */
+export type Exported = Omit<SubjectRecord, 'ref'>
+
+/** A record that waits for an operator, by the name that `resolve` takes: the text of its key is nowhere. */
+export interface Stuck extends Omit<StuckRecord, 'ref'> {
+  readonly id: string
 }
 
 /** One effect per key, for works that call the outside world. */
@@ -66,13 +76,37 @@ export interface Idempotency extends Component {
   /** What the store knows of a key, without the answer; null for nothing. Rejects with STORE_UNAVAILABLE. */
   find(ref: Ref): Promise<RecordView | null>
   /**
-   * Ends an unknown or lapsed record: 'retry' lets the key run again, a value becomes its answer. False when the record
-   * is in another state. Rejects with STORE_UNAVAILABLE.
+   * At most `limit` (100) records that `resolve` would end, the oldest claim first; undefined where the store cannot list
+   * them, as Redis. Rejects with STORE_UNAVAILABLE.
    */
-  resolve(ref: Ref, as: 'retry' | { readonly value: unknown; readonly codec?: Codec<any> }): Promise<boolean>
+  stuck(o?: { readonly limit?: number }): Promise<readonly Stuck[] | undefined>
+  /**
+   * Ends an unknown or lapsed record: 'retry' lets the key run again, a value becomes its answer. False when the record
+   * is in another state. With `protect` a value needs
+   * the scope, also beside an id. Rejects with STORE_UNAVAILABLE.
+   */
+  resolve(
+    ref: Ref | Pick<Stuck, 'id' | 'scope'>,
+    as: 'retry' | { readonly value: unknown; readonly codec?: Codec<any> },
+  ): Promise<boolean>
   /** Removes a record; false when there is none, or while its lease is alive. Rejects with STORE_UNAVAILABLE. */
   forget(ref: Ref): Promise<boolean>
+  /**
+   * Answers and checkpoints of the calls with this `subject`. Rejects with STORE_UNAVAILABLE, with ANSWER_CORRUPT for
+   * what `protect` does not open, and with INPUT_INVALID on a store that keeps no subjects.
+   */
+  exportSubject(scope: string, subject: string): AsyncIterable<Exported>
+  /**
+   * Erases them; their keys stay claimed and answer ANSWER_NOT_RETAINED. What runs now is left to its owner, so repeat
+   * it when the person can begin nothing more. Rejects with STORE_UNAVAILABLE.
+   */
+  eraseSubject(scope: string, subject: string): Promise<{ readonly answers: number }>
   inspect(): Promise<IdempotencyStatus>
+  /**
+   * What the store's records know of one correlation id: each claim and how it ended, and the effects that a replay of it
+   * makes sure of, such as dropped tags. Nothing where the store cannot look (Redis). Rejects when the store cannot serve.
+   */
+  trace(correlationId: string): Promise<readonly Explained[]>
   /** Begins to sweep expired records, about once a minute. */
   start(): Promise<void>
   /** Ends that, and waits at most `drain` (10 s) for works in flight and for what is owed to the store. */
@@ -100,11 +134,15 @@ export interface TransactionalIdempotency extends Idempotency {
 /** The claims in flight are bounded by the pool's queue; the guard's own bound only ends what is beyond reason. */
 const MAX_PENDING = 10_000
 
+/** One correlation id has few. */
+const MAX_TRACED = 1_000
+
 /** How often `stop` looks whether all is done. */
 const LOOK_MS = 20
 
 const STOP = { drain: opt.duration('10s') }
 const RUN_ONCE = { budget: opt.duration('10s') }
+const STUCK = { limit: opt.integer(100, { min: 1, max: 1_000 }) }
 const RESOLVE = {
   value: opt.custom<unknown>('any value', () => true),
   codec: opt.port<Codec<unknown>>(['encode', 'decode'], jsonCodec),
@@ -203,6 +241,15 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     return digestRef(ref)
   }
 
+  function ofSubject(scope: string, subject: string, how: 'export' | 'erase'): AsyncIterable<SubjectRecord> {
+    checkOpen()
+    checkScope(scope)
+    checkText('INPUT_INVALID', 'subject', subject, MAX_SUBJECT)
+    const records = guarded.ofSubject(digestSubject(scope, subject), how)
+    if (records === undefined) throw new IdempotencyError('INPUT_INVALID', 'this store does not know subjects')
+    return records
+  }
+
   async function inspect(): Promise<IdempotencyStatus> {
     const { state, openedAt, lastError: message } = guard.stats()
     const [oldest] = works.values()
@@ -246,11 +293,32 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
       return counted('transaction', call?.op, () => transaction(call, watched(work)))
     },
     find: async (ref) => guarded.peek(refOf(ref)),
+    async stuck(options) {
+      checkOpen()
+      const { limit } = checkOptions('stuck', options, STUCK, optionFailure)
+      const rows = await guarded.stuck(limit)
+      return rows?.map(({ ref, ...row }) => ({ id: Buffer.from(ref).toString('hex'), ...row }))
+    },
     async resolve(ref, as) {
-      const digest = refOf(ref)
+      checkOpen()
+      const digest = 'id' in Object(ref) ? digestOfId((ref as Stuck).id) : refOf(ref as Ref)
       if (as === 'retry') return guarded.clear(digest, 'retry')
       const { codec, value } = checkOptions('resolve', as, RESOLVE, optionFailure)
-      return guarded.clear(digest, { bytes: packAnswer(codec.encode(value), []) })
+      const bytes = packAnswer(codec.encode(value), [])
+      const { scope } = ref
+      if (o.protect !== undefined) checkScope(scope)
+      return guarded.clear(digest, { bytes: await seal(o.protect, bytes, { scope: scope!, ref: digest }) })
+    },
+    async *exportSubject(scope, subject) {
+      for await (const { ref, ...record } of ofSubject(scope, subject, 'export')) {
+        const bytes = await open(o.protect, record.bytes, { scope, ref })
+        yield { ...record, bytes: record.kind === 'answer' ? unpackAnswer(bytes).answer : bytes }
+      }
+    },
+    async eraseSubject(scope, subject) {
+      let answers = 0
+      for await (const _ of ofSubject(scope, subject, 'erase')) answers++
+      return { answers }
     },
     forget: async (ref) => guarded.clear(refOf(ref), 'forget'),
     async start() {
@@ -268,6 +336,14 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
       checkOpen()
       const { budget } = checkOptions('runOnce', options, RUN_ONCE, optionFailure)
       return { done: await sweeper.once(clock.monotonic() + budget) }
+    },
+    async trace(correlationId) {
+      checkOpen()
+      if (typeof correlationId !== 'string' || correlationId === '') return []
+      // Only operators ask.
+      const { explained } = await import('./explained.ts')
+      const records = await guarded.trace(correlationId, MAX_TRACED)
+      return (await Promise.all(records.map((record) => explained(record, o.protect)))).flat()
     },
     inspect,
     metrics: metrics.families,

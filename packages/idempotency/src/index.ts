@@ -1,13 +1,16 @@
 export {
   createIdempotency,
   type Idempotency,
+  type Exported,
   type IdempotencyStatus,
+  type Stuck,
   type TransactionalIdempotency,
 } from './idempotency.ts'
 export type { Operation } from './transaction.ts'
 export type { Checkpoint, Execution } from './execution.ts'
 export type { Consumed } from './consume.ts'
 export type { WrapOptions } from './wrap.ts'
+export type { Place, Protection } from './protection.ts'
 export type { Guarantee, IdempotencyOptions } from './options.ts'
 export type { Call, RunCall, TransactionCall } from './call.ts'
 export type { Ref, RefDigest } from './ref.ts'
@@ -26,6 +29,8 @@ export type {
   Own,
   RecordView,
   Settlement,
+  SubjectRecord,
+  StuckRecord,
   Trace,
   TransactionalStore,
   TransactionClaim,

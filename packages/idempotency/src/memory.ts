@@ -5,7 +5,7 @@ import { createExpiryHeap } from './expiry-heap.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import { operationIdOf } from './nonce.ts'
 import { textOf } from './text-of.ts'
-import type { Claim, IdempotencyStore, Own, RecordView, Trace } from './store.ts'
+import type { Claim, IdempotencyStore, Own, RecordView, SubjectRecord, Trace } from './store.ts'
 
 const SPEC = {
   maxRecords: opt.integer(100_000, { min: 1 }),
@@ -29,6 +29,7 @@ interface MemoryRecord {
   checkpoint: Uint8Array | undefined
   trace: Trace | undefined
   op: string | undefined
+  subject: string | undefined
 }
 
 /**
@@ -78,7 +79,7 @@ export function memoryStore(
 
   function take(key: string, claim: Claim, attempt: number, before: MemoryRecord | undefined): MemoryRecord {
     const nowMs = clock.monotonic()
-    const { fingerprint, trace, op } = claim
+    const { fingerprint, trace, op, subject } = claim
     const record: MemoryRecord = {
       state: 'inflight',
       nonce: textOf(claim.nonce),
@@ -95,6 +96,7 @@ export function memoryStore(
       checkpoint: before?.checkpoint,
       trace: trace?.correlationId === undefined && trace?.traceparent === undefined ? undefined : trace,
       op,
+      subject: subject === undefined ? undefined : textOf(subject),
     }
     records.set(key, record)
     expiries.push(record.expiresMs, key)
@@ -111,6 +113,10 @@ export function memoryStore(
   function ownedBy(key: string, own: Own): MemoryRecord | undefined {
     const record = live(key)
     return record !== undefined && record.nonce === textOf(own.nonce) && record.fence === own.fence ? record : undefined
+  }
+
+  function wallOf({ beganMs }: MemoryRecord): number {
+    return clock.now() - Math.max(0, clock.monotonic() - beganMs)
   }
 
   function wake(key: string): void {
@@ -170,18 +176,7 @@ export function memoryStore(
 
     async peek(ref) {
       const record = live(textOf(ref))
-      if (record === undefined) return null
-      const nowMs = clock.monotonic()
-      return {
-        state: record.state,
-        attempt: record.attempt,
-        ageMs: nowMs - record.beganMs,
-        ...(record.state === 'inflight' ? { leaseLeftMs: Math.max(0, record.leaseEndsMs - nowMs) } : {}),
-        expiresInMs: record.expiresMs - nowMs,
-        bytes: record.answer?.length ?? 0,
-        operationId: operationIdOf(bytes(record.nonce)),
-        ...(record.op === undefined ? {} : { op: record.op }),
-      }
+      return record === undefined ? null : viewOf(record, clock.monotonic())
     },
 
     async clear(ref, how) {
@@ -219,14 +214,50 @@ export function memoryStore(
       })
     },
 
+    async *ofSubject(subject, how) {
+      const wanted = textOf(subject)
+      for (const [key, record] of records) {
+        if (record.subject !== wanted) continue
+        if (how === 'export' && record.expiresMs <= clock.monotonic()) continue
+        const held = how === 'export' ? heldBy(record) : erase(record, clock.monotonic())
+        if (held !== undefined) yield { ref: bytes(key), at: wallOf(record), ...held }
+      }
+    },
+
     async sweep(limit) {
       return expire(limit)
+    },
+
+    async trace(correlationId, limit) {
+      const nowMs = clock.monotonic()
+      const found = [...records].filter(([, record]) => {
+        return record.trace?.correlationId === correlationId && record.expiresMs > nowMs
+      })
+      return found.slice(0, limit).map(([key, { state, attempt, nonce, op, answer, beganMs }]) => ({
+        ref: bytes(key),
+        atMs: clock.now() - (nowMs - beganMs),
+        state,
+        attempt,
+        operationId: operationIdOf(bytes(nonce)),
+        ...(op === undefined ? {} : { op }),
+        ...(answer === undefined ? {} : { bytes: bytes(answer) }),
+      }))
     },
 
     async counts() {
       const counts: Partial<Record<RecordView['state'], number>> = {}
       for (const { state } of records.values()) counts[state] = (counts[state] ?? 0) + 1
       return counts
+    },
+
+    async stuck(max) {
+      const nowMs = clock.monotonic()
+      return [...records]
+        .filter(([, { expiresMs }]) => expiresMs > nowMs)
+        .filter(([, { state, leaseEndsMs }]) => state === 'unknown' || (state === 'inflight' && leaseEndsMs <= nowMs))
+        .toSorted(([, a], [, b]) => a.beganMs - b.beganMs)
+        .slice(0, max)
+        .map(([key, record]) => ({ ref: bytes(key), ...viewOf(record, nowMs) }))
     },
 
     async health() {},
@@ -250,6 +281,19 @@ function decide(record: MemoryRecord, claim: Claim, nowMs: number): Decision {
   return decideBegin(held, { ...claim, operationId: operationIdOf(claim.nonce) })
 }
 
+function viewOf(record: MemoryRecord, nowMs: number): RecordView {
+  return {
+    state: record.state,
+    attempt: record.attempt,
+    ageMs: nowMs - record.beganMs,
+    ...(record.state === 'inflight' ? { leaseLeftMs: Math.max(0, record.leaseEndsMs - nowMs) } : {}),
+    expiresInMs: record.expiresMs - nowMs,
+    bytes: record.answer?.length ?? 0,
+    operationId: operationIdOf(bytes(record.nonce)),
+    ...(record.op === undefined ? {} : { op: record.op }),
+  }
+}
+
 function yours({ fence, attempt, checkpoint }: MemoryRecord) {
   // A copy: whoever is answered must not change what is stored.
   return {
@@ -258,6 +302,30 @@ function yours({ fence, attempt, checkpoint }: MemoryRecord) {
     attempt,
     ...(checkpoint === undefined ? {} : { checkpoint: new Uint8Array(checkpoint) }),
   } as const
+}
+
+/** What a record has of a person. */
+function heldBy({
+  state,
+  answer,
+  checkpoint,
+  op,
+}: MemoryRecord): Pick<SubjectRecord, 'kind' | 'op' | 'bytes'> | undefined {
+  const named = op === undefined ? {} : { op }
+  if (state === 'done' && answer !== undefined && answer !== '')
+    return { kind: 'answer', ...named, bytes: bytes(answer) }
+  return checkpoint === undefined ? undefined : { kind: 'checkpoint', ...named, bytes: new Uint8Array(checkpoint) }
+}
+
+/** Takes it away, unless its owner still runs. */
+function erase(record: MemoryRecord, nowMs: number): ReturnType<typeof heldBy> {
+  const held = heldBy(record)
+  if (record.state === 'inflight' && ((record.leaseEndsMs > nowMs && record.expiresMs > nowMs) || held === undefined)) {
+    return undefined
+  }
+  if (held !== undefined) record.state = 'tombstone'
+  Object.assign(record, { answer: undefined, checkpoint: undefined, alg: undefined, digest: '', op: undefined })
+  return held
 }
 
 function full(maxRecords: number): KernelError {

@@ -8,6 +8,7 @@ import {
   type ReplayGuard,
 } from '@keelson/kernel'
 import { optionFailure } from './error.ts'
+import type { Protection } from './protection.ts'
 import type { IdempotencyStore, TransactionalStore } from './store.ts'
 
 /** What is known of a run whose owner was lost: run it again, or never. */
@@ -35,6 +36,8 @@ export interface IdempotencyOptions<S extends IdempotencyStore = IdempotencyStor
   readonly maxStoredBytes?: number
   /** `perKey` (100) and `total` (5000) duplicates waiting in this process, and `connections` (4) blocked in a wait. */
   readonly maxWaiters?: { readonly perKey?: number; readonly total?: number; readonly connections?: number }
+  /** Seals what the store keeps of answers and checkpoints; they leave this process in no other form. */
+  readonly protect?: Protection
   /**
    * Asked before a stored answer is given again, each about the effects of its kind that were committed with it: what
    * their `afterCommit` may have missed. A guard that rejects, or takes more than 2 s, is counted; the answer is given.
@@ -63,6 +66,7 @@ const SPEC = {
     total: opt.integer(5_000),
     connections: opt.integer(4),
   }),
+  protect: opt.port<Protection>(['seal', 'open']),
   replayGuards: opt.custom<readonly ReplayGuard[]>('an array of objects with kind and beforeReplay()', isGuards, []),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
   logger: opt.logger(),
@@ -79,6 +83,7 @@ export interface CheckedOptions {
   readonly onStoreDown: 'refuse' | 'run-unprotected'
   readonly maxStoredBytes: number
   readonly maxWaiters: { readonly perKey: number; readonly total: number; readonly connections: number }
+  readonly protect: Protection | undefined
   readonly replayGuards: readonly ReplayGuard[]
   readonly clock: Clock
   readonly logger: Logger

@@ -23,21 +23,31 @@ export function checkRef(ref: Ref): void {
     throw new IdempotencyError('INPUT_INVALID', `a ref must be an object { scope, op, key } (got ${shown(ref)})`)
   }
   const { scope, op, key, by } = ref
-  if (!isScope(scope)) {
-    throw new IdempotencyError(
-      'SCOPE_INVALID',
-      `"scope" must be 1 to 128 bytes without control characters (got ${shown(scope)}); write 'public' to share`,
-    )
-  }
+  checkScope(scope)
   checkText('OP_INVALID', 'op', op, 512)
   checkText('KEY_INVALID', 'key', key, 255)
   if (by !== undefined) checkText('INPUT_INVALID', 'by', by, 512)
+}
+
+/** @throws IdempotencyError SCOPE_INVALID */
+export function checkScope(scope: unknown): void {
+  if (isScope(scope)) return
+  throw new IdempotencyError(
+    'SCOPE_INVALID',
+    `"scope" must be 1 to 128 bytes without control characters (got ${shown(scope)}); write 'public' to share`,
+  )
 }
 
 /** Length-prefixed, so that no two refs share a digest by moving a character from one part to the next. */
 export function digestRef({ scope, op, key, by }: Ref): RefDigest {
   const text = part(scope) + part(op) + part(key)
   return digestOf(by === undefined ? text : text + part(by))
+}
+
+/** The digest that this id names. @throws IdempotencyError INPUT_INVALID */
+export function digestOfId(id: string): RefDigest {
+  if (typeof id === 'string' && /^[0-9a-f]{32}$/.test(id)) return new Uint8Array(Buffer.from(id, 'hex'))
+  throw new IdempotencyError('INPUT_INVALID', `"id" must be one that stuck() answered (got ${shown(id)})`)
 }
 
 /** The person whom a stored answer speaks of, as a store knows them. */

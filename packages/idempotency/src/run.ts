@@ -21,6 +21,7 @@ import { nonceOf } from './nonce.ts'
 import { isTransactional, type CheckedOptions } from './options.ts'
 import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
 import type { Owed } from './owed.ts'
+import { open, seal } from './protection.ts'
 import type { Begin, Claim, Held, Own, Settlement } from './store.ts'
 import { textOf } from './text-of.ts'
 import { traceOfContext } from './trace.ts'
@@ -54,6 +55,8 @@ interface Attempt<T> {
   readonly untilMs: number
 }
 
+type Yours = Extract<Begin, { kind: 'yours' }>
+
 /** Longer than a guard waits before it probes. */
 const INSIST_MS = 1_000
 const INSIST_PAUSE_MS = 50
@@ -83,25 +86,28 @@ export function createRun({ guarded, flights, owed, beforeReplay, options: o }: 
     }
     const { begin, waited } = won
     if (begin.kind !== 'yours') return answered(begin, checked, codec, waited)
+    // Before the work runs: what an earlier attempt saved may be what it must not do again.
+    const checkpoint = await saved(attempt, begin)
     leader.claimed()
-    return execute(attempt, { ...won, begin })
+    return execute(attempt, { ...won, begin }, checkpoint)
   }
 
   async function execute<T>(
     attempt: Attempt<T>,
-    { begin, sentMs, waited }: { begin: Extract<Begin, { kind: 'yours' }>; sentMs: number; waited: boolean },
+    { begin, sentMs, waited }: { begin: Yours; sentMs: number; waited: boolean },
+    checkpoint: Uint8Array | undefined,
   ): Promise<Led<T>> {
     const { checked, claim, ctx } = attempt
     const own: Own = { nonce: claim.nonce, fence: begin.fence }
     if (begin.attempt > 1) logger.warn({ op: checked.op, attempt: begin.attempt }, 'an owner was lost: taken over')
-    const lease = keepLease(clock, checked.leaseMs, sentMs, (checkpoint) =>
-      guarded.touch(checked.ref, own, checked.leaseMs, checkpoint),
+    const lease = keepLease(clock, checked.leaseMs, sentMs, async (save) =>
+      guarded.touch(checked.ref, own, checked.leaseMs, save && (await seal(o.protect, save, checked))),
     )
     const running = new RunningExecution({
       ...executionParts(attempt),
       attempt: begin.attempt,
       fence: begin.fence,
-      checkpoint: begin.checkpoint,
+      checkpoint,
       lease,
     })
     let value: T
@@ -120,7 +126,7 @@ export function createRun({ guarded, flights, owed, beforeReplay, options: o }: 
     }
     lease.stop()
     if (!lease.alive) await askable()
-    const encoded = encode(value, attempt, hints)
+    const encoded = await encode(value, attempt, hints)
     const as: Settlement =
       encoded.packed === undefined ? { kind: 'tombstone' } : { kind: 'done', bytes: encoded.packed }
     const outcome = (stored: boolean): Led<T> => {
@@ -233,7 +239,7 @@ export function createRun({ guarded, flights, owed, beforeReplay, options: o }: 
     const { perform, effects } = running.end()
     for (const effect of perform) await effect.perform?.(ctx)
     if (effects.length > 0) await runAfterCommit(effects, ctx, { logger, clock })
-    const encoded = encode(value, attempt, [])
+    const encoded = await encode(value, attempt, [])
     const run = { ok: true, kind: 'unprotected', replayed: false, waited: false, stored: false, attempt: 1 } as const
     const shared = { ...run, operationId: ctx.operationId }
     return {
@@ -253,17 +259,18 @@ export function createRun({ guarded, flights, owed, beforeReplay, options: o }: 
   }
 
   /** What the caller gets is what a repeat will get. What has no bytes is told once, and never run again. */
-  function encode<T>(
+  async function encode<T>(
     value: T,
     { codec, checked }: Attempt<T>,
     hints: readonly KeptHint[],
-  ): { value: T; bytes: Uint8Array | undefined; packed: Uint8Array | undefined } {
+  ): Promise<{ value: T; bytes: Uint8Array | undefined; packed: Uint8Array | undefined }> {
     try {
       const bytes: unknown = codec.encode(value)
       if (!(bytes instanceof Uint8Array)) throw new TypeError('encode() must answer a Uint8Array')
       const packed = packAnswer(bytes, hints)
       const isKept = packed.length <= checked.maxStoredBytes
-      return { value: codec.decode(bytes), bytes, packed: isKept ? packed : undefined }
+      const kept = isKept ? await seal(o.protect, packed, checked) : undefined
+      return { value: codec.decode(bytes), bytes, packed: kept }
     } catch (error) {
       logger.warn({ err: error }, 'an answer cannot be stored: its key will not run again')
       return { value, bytes: undefined, packed: undefined }
@@ -273,14 +280,14 @@ export function createRun({ guarded, flights, owed, beforeReplay, options: o }: 
   /** What a record that is not ours means to the caller. */
   async function answered<T>(
     held: Held,
-    { scope, op }: CheckedCall,
+    { ref, scope, op }: CheckedCall,
     codec: Codec<T>,
     waited: boolean,
   ): Promise<Led<T>> {
     switch (held.kind) {
       case 'done': {
         const { attempt, operationId, trace, stored = true } = held
-        const { answer, hints } = unpackAnswer(held.bytes)
+        const { answer, hints } = unpackAnswer(await open(o.protect, held.bytes, { scope, ref }))
         if (hints.length > 0) await beforeReplay(hints, { operationId, scope, op })
         const run = { kind: 'replayed', replayed: true, waited, stored, attempt, operationId } as const
         const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
@@ -296,6 +303,17 @@ export function createRun({ guarded, flights, owed, beforeReplay, options: o }: 
       case 'unknown':
       case 'lapsed':
         return together(refused('OUTCOME_UNKNOWN'))
+    }
+  }
+
+  /** What was saved, opened. When it cannot be, the key is given back as it was. */
+  async function saved<T>(attempt: Attempt<T>, begin: Yours): Promise<Uint8Array | undefined> {
+    if (begin.checkpoint === undefined) return undefined
+    try {
+      return await open(o.protect, begin.checkpoint, attempt.checked)
+    } catch (error) {
+      await giveBack(attempt, begin)
+      throw error
     }
   }
 

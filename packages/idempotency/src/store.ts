@@ -94,8 +94,41 @@ export interface RecordView {
   readonly op?: string
 }
 
+/** A record of which nobody knows how it ended: unknown, or in flight with a lease that is over. */
+export interface StuckRecord extends RecordView {
+  readonly ref: RefDigest
+  /** Where the store keeps it. */
+  readonly scope?: string
+}
+
+/** A record as one correlation id is explained by it. */
+export interface TracedRecord {
+  readonly ref: RefDigest
+  /** When it was claimed, by the store's clock. */
+  readonly atMs: number
+  readonly state: RecordView['state']
+  readonly attempt: number
+  readonly operationId: string
+  /** Where the store keeps them. */
+  readonly scope?: string
+  readonly op?: string
+  readonly bytes?: Uint8Array
+}
+
 /** How an operator ends a record: `forget` it, let it run again (`retry`), or give it an answer. */
 export type Clearing = 'forget' | 'retry' | { readonly bytes: Uint8Array }
+
+/** What a record holds of the person whom it speaks of. */
+export interface SubjectRecord {
+  readonly ref: RefDigest
+  /** Of the claim, in ms of the store's wall clock. */
+  readonly at: number
+  /** Where the store keeps it. */
+  readonly op?: string
+  /** An answer, or what an unfinished run has saved. */
+  readonly kind: 'answer' | 'checkpoint'
+  readonly bytes: Uint8Array
+}
 
 /** How long a store may take that queues for connections itself; others are bounded from outside. */
 export interface Limit {
@@ -138,10 +171,21 @@ export interface IdempotencyStore {
   clear(ref: RefDigest, how: Clearing, limit?: Limit): Promise<boolean>
   /** Resolves when the record of `ref` may have ended, or on `signal`: a hint, the core always begins again. */
   wait?(ref: RefDigest, signal: AbortSignal): Promise<void>
+  /**
+   * The records with answers or checkpoints whose claim named `subject`. 'erase' takes them away, before it answers: such
+   * a record becomes a tombstone, and with `op` and fingerprint nothing stays that a person could be told by; so of
+   * records without bytes, which are not answered. A run whose lease is alive is its owner's and stays as it is. What has
+   * expired is not exported, but erased. Many steps, each one atomic.
+   */
+  ofSubject?(subject: Uint8Array, how: 'export' | 'erase'): AsyncIterable<SubjectRecord>
   /** Removes at most `limit` expired records, never one that has only lapsed, and says how many. Without it the store expires them itself. */
   sweep?(limit: number): Promise<number>
   /** Numbers of records by state, for operators. */
   counts?(limit?: Limit): Promise<Partial<Record<RecordView['state'], number>>>
+  /** At most `max` records that wait for an operator, the oldest claim first. */
+  stuck?(max: number, limit?: Limit): Promise<readonly StuckRecord[]>
+  /** At most `limit` records whose run came from this correlation id, the oldest first. A store may have to read all. */
+  trace?(correlationId: string, limit: number): Promise<readonly TracedRecord[]>
   /** What an operator should change of the server: asked once, by `start()`. */
   warnings?(): Promise<readonly string[]>
   /** Resolves when the store answers within `answerMs`. */

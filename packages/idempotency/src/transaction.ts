@@ -18,6 +18,7 @@ import type { Claiming, UnslicedClaim } from './claiming.ts'
 import { IdempotencyError } from './error.ts'
 import type { Flights, Lead } from './flights.ts'
 import type { CheckedOptions } from './options.ts'
+import { open, seal } from './protection.ts'
 import { refused, type Outcome } from './outcome.ts'
 import type { TransactionEnd, WithinResult } from './store.ts'
 import { textOf } from './text-of.ts'
@@ -99,7 +100,7 @@ export function createTransaction(
       leader.claimed()
       thrown = undefined
       try {
-        return await endWith(await work(tx, operation), ctx, checked.bestEffort, o.maxStoredBytes)
+        return await endWith(await work(tx, operation), ctx, checked, o)
       } catch (error) {
         thrown = { error }
         throw error
@@ -129,9 +130,9 @@ export function createTransaction(
 
   async function replayed(
     { bytes, attempt, operationId, trace }: Extract<WithinResult<Ran>, { kind: 'done' }>,
-    { scope, op }: CheckedCall,
+    { ref, scope, op }: CheckedCall,
   ): Promise<Outcome<StoredResponse>> {
-    const { answer, hints } = unpackAnswer(bytes)
+    const { answer, hints } = unpackAnswer(await open(o.protect, bytes, { scope, ref }))
     if (hints.length > 0) await beforeReplay(hints, { operationId, scope, op })
     const run = { kind: 'replayed', replayed: true, waited: false, stored: true } as const
     const link = trace?.traceparent === undefined ? {} : { firstTraceparent: trace.traceparent }
@@ -176,8 +177,8 @@ function claimOf(checked: CheckedCall, operationId: string): Omit<UnslicedClaim,
 async function endWith(
   reply: unknown,
   ctx: EffectContext,
-  bestEffort: boolean,
-  maxStoredBytes: number,
+  { ref, scope, bestEffort }: CheckedCall,
+  { maxStoredBytes, protect }: CheckedOptions,
 ): Promise<TransactionEnd<Ran>> {
   if (!isReply(reply)) {
     throw new IdempotencyError('REPLY_INVALID', 'the work must return reply(status, body, effects)')
@@ -192,7 +193,7 @@ async function endWith(
   const packed = packAnswer(bytes, hints)
   return {
     end,
-    bytes: packed.length > maxStoredBytes ? undefined : packed,
+    bytes: packed.length > maxStoredBytes ? undefined : await seal(protect, packed, { scope, ref }),
     statements,
     value: { response, effects: reply.effects },
   }

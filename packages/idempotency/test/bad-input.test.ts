@@ -175,6 +175,8 @@ test('what an operator asks is checked as a call is', async () => {
   const named = { ...ref, key: 'k' }
   await expect(idempotency.resolve(named, 'again' as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
   await expect(idempotency.resolve(named, { codec: 1 } as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  await expect(idempotency.resolve({ id: 'k' }, 'retry')).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+  await expect(idempotency.stuck({ limit: 0 })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
   await expect(idempotency.stop({ drain: 'x' as never })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
   await expect(idempotency.runOnce({ budget: -1 })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
 })

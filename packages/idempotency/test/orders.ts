@@ -45,7 +45,9 @@ export async function openOrders(
   await migrate(db, [store, { schema, migrations: [tables] }])
   const instances: TransactionalIdempotency[] = []
   const another: Orders['another'] = (more = {}) => {
-    const made = createIdempotency({ store: postgresStore(db, { schema }), storeTimeout: '2s', ...options, ...more })
+    const store = postgresStore(db, { schema })
+    // A machine that stands still is no outage.
+    const made = createIdempotency({ store, storeTimeout: '30s', wait: '30s', ...options, ...more })
     instances.push(made)
     return made
   }

@@ -66,7 +66,7 @@ describe.each(Object.keys(databases) as (keyof typeof databases)[])('effects of 
       return 'zombie'
     })
     await started.promise
-    const winner = await orders.idempotency.run({ ...call, wait: '5s' }, async (x) => {
+    const winner = await orders.idempotency.run({ ...call, wait: '30s' }, async (x) => {
       x.effect(orders.outbox('winner'))
       return 'winner'
     })

@@ -12,6 +12,9 @@ import {
 import { context } from '@keelson/kernel'
 import { stores, type OpenStore } from './stores.ts'
 
+/** For what must work: a machine that stands still is no outage, and keeps nobody from waiting. */
+const PATIENT = { storeTimeout: '20s', wait: '30s' } as const
+
 describe.each(Object.keys(stores))('run() on %s', (name) => {
   let opened: OpenStore
   const instances: Idempotency[] = []
@@ -25,7 +28,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
 
   /** Another process, as far as the store can tell. */
   function another(more: Partial<IdempotencyOptions> = {}): Idempotency {
-    const made: Idempotency = createIdempotency<IdempotencyStore>({ store: opened.store, storeTimeout: '5s', ...more })
+    const made: Idempotency = createIdempotency<IdempotencyStore>({ store: opened.store, ...PATIENT, ...more })
     instances.push(made)
     return made
   }
@@ -119,8 +122,17 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
       return 'first'
     })
     await started.promise
-    const second = another().run({ ...call, wait: '10s' }, async () => 'second')
-    await sleep(50)
+    const busy = Promise.withResolvers<void>()
+    const store: IdempotencyStore = {
+      ...opened.store,
+      async begin(...asked) {
+        const begin = await opened.store.begin(...asked)
+        if (begin.kind === 'busy') busy.resolve()
+        return begin
+      },
+    }
+    const second = another({ store }).run({ ...call, wait: '30s' }, async () => 'second')
+    await busy.promise
     release.resolve()
     expect(await second).toMatchObject({ ok: true, kind: 'replayed', waited: true, value: 'first' })
     await first
@@ -260,7 +272,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
       return 'zombie'
     })
     await saved.promise
-    const second = await another().run({ ...call, wait: '5s' }, async (x) => {
+    const second = await another().run({ ...call, wait: '30s' }, async (x) => {
       fences.push(x.fence)
       expect(x).toMatchObject({ attempt: 2, checkpoint: { name: 'charged', data: { charge: 'ch_1' } } })
       return 'winner'
@@ -286,7 +298,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     await started.promise
     const release = Promise.withResolvers<void>()
     const running = Promise.withResolvers<void>()
-    const second = another().run({ ...call, wait: '5s', lease: '10s' }, async () => {
+    const second = another().run({ ...call, wait: '30s', lease: '10s' }, async () => {
       running.resolve()
       await release.promise
       throw new Error('the winner fails')
@@ -319,7 +331,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
       return 'zombie'
     })
     await started.promise
-    expect(unwrap(await another().run({ ...call, wait: '5s' }, async () => 'winner'))).toBe('winner')
+    expect(unwrap(await another().run({ ...call, wait: '30s' }, async () => 'winner'))).toBe('winner')
     release.resolve()
     expect(await first).toMatchObject({ ok: true, kind: 'replayed', value: 'winner' })
   })
@@ -336,7 +348,7 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     })
     await started.promise
     const work = vi.fn(async () => 'second')
-    expect(await another().run({ ...call, wait: '5s' }, work)).toMatchObject({ ok: false, code: 'OUTCOME_UNKNOWN' })
+    expect(await another().run({ ...call, wait: '30s' }, work)).toMatchObject({ ok: false, code: 'OUTCOME_UNKNOWN' })
     zombie.resolve()
     expect(await first).toMatchObject({ ok: true, kind: 'executed', value: 'late but only' })
     expect(unwrap(await another().run(call, work))).toBe('late but only')
@@ -459,6 +471,27 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
         [{ mode: 'run', outcome: 'waited' }, 1],
       ]),
     )
+  })
+
+  test('what waits for an operator is listed where the store can, and ended by its id', async () => {
+    const idempotency = another({ guarantee: 'at-most-once' })
+    const call = someCall()
+    const lost = (): Promise<never> => Promise.reject(new Error('lost'))
+    await expect(idempotency.run(call, lost)).rejects.toThrow('lost')
+    const rows = await idempotency.stuck({ limit: 1_000 })
+    if (opened.store.stuck === undefined) return expect(rows).toBeUndefined()
+    const { operationId } = (await idempotency.find(call))!
+    const row = rows!.find((each) => each.operationId === operationId)!
+    expect(row).toMatchObject({
+      state: 'unknown',
+      op: call.op,
+      attempt: 1,
+      id: expect.stringMatching(/^[0-9a-f]{32}$/),
+    })
+    expect(JSON.stringify(row)).not.toContain(call.key)
+    expect(await idempotency.resolve({ id: row.id }, 'retry')).toBe(true)
+    expect(await idempotency.resolve({ id: row.id }, 'retry')).toBe(false)
+    expect(unwrap(await idempotency.run(call, async () => 'again'))).toBe('again')
   })
 
   test('what is closed refuses, and says so', async () => {

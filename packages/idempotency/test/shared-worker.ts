@@ -7,7 +7,7 @@ const { DATABASE_URL, SCHEMA = '' } = process.env
 const orders = await openOrders(new pg.Pool({ connectionString: DATABASE_URL }), SCHEMA)
 
 process.on('message', async ({ key, calls }: { key: string; calls: number }) => {
-  const call = { scope: 'm1', op: 'POST /orders', key, input: { sku: 'tea' }, wait: '10s' as const }
+  const call = { scope: 'm1', op: 'POST /orders', key, input: { sku: 'tea' }, wait: '60s' as const }
   const answers = await Promise.all(
     Array.from({ length: calls }, () =>
       orders.idempotency.transaction(call, async (tx, operation) => {

@@ -18,9 +18,9 @@ describe('memory, in virtual time', () => register(idempotencyStoreSuite, inVirt
 describe('Redis, opened for each case', () => {
   const cases = idempotencyStoreSuite.cases.filter(({ needs = [] }) => needs.includes('close'))
   const subject: Subject<StoreUnderTest> = {
-    has: [...abilities['Redis, ioredis']!, 'close'],
+    has: [...abilities['Redis, ioredis 6']!, 'close'],
     async make() {
-      const opened = await stores['Redis, ioredis']!()
+      const opened = await stores['Redis, ioredis 6']!()
       return { store: opened.store, dispose: async () => opened[Symbol.asyncDispose]() }
     },
   }

@@ -1,41 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import { PGlite } from '@electric-sql/pglite'
-import { Cluster, Redis } from 'ioredis'
-import pg from 'pg'
-import { createClient, createCluster } from 'redis'
-import { afterAll, inject } from 'vitest'
+import { inject } from 'vitest'
 import { memoryStore, type Claim, type IdempotencyStore } from '@keelson/idempotency'
 import { postgresStore } from '@keelson/idempotency/postgres'
 import { redisStore } from '@keelson/idempotency/redis'
 import { migrate } from '@keelson/kernel/postgres'
-import type { IoredisLike, NodeRedisLike } from '@keelson/kernel/redis'
-import { startRedisCluster, type RedisCluster } from '../../../tools/servers/redis-cluster.ts'
+import { redisClients, type OpenRedis } from '../../../tools/servers/redis-clients.ts'
+import { openTestSchema } from '../../../tools/servers/test-schema.ts'
 
 /** A store on its real server, with nothing of another test in it. */
 export interface OpenStore extends AsyncDisposable {
   readonly store: IdempotencyStore
 }
 
+const onRedis = Object.fromEntries(
+  Object.entries(redisClients).map(([name, open]) => [`Redis, ${name}`, async () => overRedis(await open())]),
+)
+
 /** Every store that this package has. */
 export const stores: Record<string, () => Promise<OpenStore>> = {
   memory: async () => ({ store: memoryStore(), async [Symbol.asyncDispose]() {} }),
-  'Redis, ioredis': async () => {
-    const client = new Redis(inject('redisUrl'))
-    return overRedis(client, () => client.disconnect())
-  },
-  'Redis, node-redis': async () => {
-    const client = await createClient({ url: inject('redisUrl') }).connect()
-    return overRedis(client, () => client.destroy())
-  },
-  'Redis Cluster, ioredis': async () => {
-    const client = new Cluster([...(await sharedCluster()).nodes])
-    return overRedis(client, () => client.disconnect())
-  },
-  'Redis Cluster, node-redis': async () => {
-    const { nodes } = await sharedCluster()
-    const client = await createCluster({ rootNodes: nodes.map((socket) => ({ socket })) }).connect()
-    return overRedis(client, () => client.destroy())
-  },
+  ...onRedis,
   PGlite: async () => {
     const db = new PGlite()
     const store = postgresStore(db)
@@ -43,48 +28,31 @@ export const stores: Record<string, () => Promise<OpenStore>> = {
     return { store, [Symbol.asyncDispose]: () => db.close() }
   },
   Postgres: async () => {
-    const db = new pg.Pool({ connectionString: inject('databaseUrl') })
-    const schema = `store_${randomBytes(6).toString('hex')}`
-    const store = postgresStore(db, { schema })
-    await migrate(db, [store])
-    return {
-      store,
-      async [Symbol.asyncDispose]() {
-        await db.query(`drop schema ${schema} cascade`)
-        await db.end()
-      },
-    }
+    const { pool, schema, [Symbol.asyncDispose]: dispose } = openTestSchema(inject('databaseUrl'), 'store')
+    const store = postgresStore(pool, { schema })
+    await migrate(pool, [store])
+    return { store, [Symbol.asyncDispose]: dispose }
   },
 }
 
 /** The optional methods that each of them has. */
 export const abilities: Record<string, readonly string[]> = {
-  memory: ['wait', 'sweep', 'counts'],
-  'Redis, ioredis': ['wait', 'warnings'],
-  'Redis, node-redis': ['wait', 'warnings'],
-  'Redis Cluster, ioredis': ['wait', 'warnings'],
-  'Redis Cluster, node-redis': ['wait', 'warnings'],
-  PGlite: ['sweep', 'counts'],
-  Postgres: ['sweep', 'counts'],
+  memory: ['wait', 'sweep', 'counts', 'stuck', 'ofSubject'],
+  ...Object.fromEntries(Object.keys(onRedis).map((name) => [name, ['wait', 'warnings', 'ofSubject']])),
+  PGlite: ['sweep', 'counts', 'stuck', 'ofSubject'],
+  Postgres: ['sweep', 'counts', 'stuck', 'ofSubject'],
 }
 
-function overRedis(client: IoredisLike | NodeRedisLike, disconnect: () => void): OpenStore {
+function overRedis({ client, [Symbol.asyncDispose]: disconnect }: OpenRedis): OpenStore {
   const store = redisStore(client, { prefix: `store_${randomBytes(6).toString('hex')}` })
   return {
     store,
     async [Symbol.asyncDispose]() {
       await store.close?.()
-      disconnect()
+      await disconnect()
     },
   }
 }
-
-/** One for all stores of a test file. */
-let cluster: Promise<RedisCluster> | undefined
-function sharedCluster(): Promise<RedisCluster> {
-  return (cluster ??= startRedisCluster())
-}
-afterAll(async () => (await cluster)?.stop())
 
 export const bytes = (...values: number[]): Uint8Array => new Uint8Array(values)
 export const someRef = (): Uint8Array => new Uint8Array(randomBytes(16))

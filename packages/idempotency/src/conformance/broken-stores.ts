@@ -460,7 +460,45 @@ const wrongSteps: Record<string, Partial<Steps>> = {
   },
   'sweep says nothing': { sweep: (...o) => ({ ...good.sweep(...o), say: 0 }) },
   'sweep only counts': { sweep: (...o) => ({ ...good.sweep(...o), remove: [] }) },
+  'stuck is all that runs': {
+    stuck: (entries, max) => entries.filter(([, { state }]) => /unknown|inflight/.test(state)).slice(0, max),
+  },
+  'stuck forgets what has lapsed': {
+    stuck: (entries, max, nowMs) => good.stuck(entries, max, nowMs).filter(([, { state }]) => state === 'unknown'),
+  },
+  'stuck has no limit': { stuck: (entries, _max, nowMs) => good.stuck(entries, Infinity, nowMs) },
+  'stuck shows the newest first': { stuck: (...o) => good.stuck(...o).toReversed() },
   'counts tells one too many': { count: (counted) => counted + (counted > 1 ? 1 : 0) },
+
+  // Whom it speaks of.
+  'subjects are not kept': { isOf: () => false },
+  "everybody's records are a subject's": { isOf: () => true },
+  'what has expired is exported': { isOf: (entry, subject, _, nowMs) => good.isOf(entry, subject, 'erase', nowMs) },
+  'what has expired is not erased': { isOf: (entry, subject, _, nowMs) => good.isOf(entry, subject, 'export', nowMs) },
+  'an erasure only tells': { erase: () => undefined },
+  'an erasure frees the key': {
+    erase: (entry, nowMs) => {
+      good.erase(entry, nowMs)
+      entry.expiresMs = nowMs
+    },
+  },
+  'an erasure leaves an empty answer': {
+    erase(entry, nowMs) {
+      good.erase(entry, nowMs)
+      entry.state = 'done'
+      entry.answer = new Uint8Array(0)
+    },
+  },
+  'an erasure leaves the fingerprint': {
+    erase(entry, nowMs) {
+      const { fingerprint } = entry
+      good.erase(entry, nowMs)
+      entry.fingerprint = fingerprint
+    },
+  },
+  'an erasure ends a run': { isRunning: () => false },
+  "checkpoints are nobody's": { held: (entry) => (entry.answer === undefined ? undefined : good.held(entry)) },
+  'an erasure misses what has lapsed': { isRunning: (entry) => entry.state === 'inflight' },
 
   // Who waits.
   'wake-up without a message': { wakes: () => false },
@@ -480,7 +518,7 @@ export const brokenStores: Readonly<Record<string, Subject<StoreUnderTest>>> = O
 /** A store of these steps whose time passes only when told; its node's wall clock stands still. */
 function inVirtualTime(steps: Steps): Subject<StoreUnderTest> {
   return {
-    has: ['wait', 'sweep', 'counts'],
+    has: ['wait', 'sweep', 'counts', 'stuck', 'ofSubject'],
     async make() {
       const clock = virtualClock()
       return {

@@ -15,7 +15,7 @@ const PATIENCE_MS = 10_000
 const LOOK_EVERY_MS = 10
 
 /** A claim that was won. */
-interface Winner extends Own {
+export interface Winner extends Own {
   readonly attempt: number
   readonly checkpoint?: Uint8Array
 }

@@ -2,7 +2,17 @@ import type { Clock } from '@keelson/kernel'
 import { decideBegin, type Claimant, type Decision, type StoredRecord } from '../decide-begin.ts'
 import type { Fingerprint } from '../fingerprint.ts'
 import { operationIdOf } from '../nonce.ts'
-import type { Begin, Claim, Clearing, IdempotencyStore, Own, RecordView, Settlement, Trace } from '../store.ts'
+import type {
+  Begin,
+  Claim,
+  Clearing,
+  IdempotencyStore,
+  Own,
+  RecordView,
+  Settlement,
+  SubjectRecord,
+  Trace,
+} from '../store.ts'
 
 /** A record of the store of steps. */
 export interface Entry {
@@ -17,6 +27,7 @@ export interface Entry {
   answer: Uint8Array | undefined
   checkpoint: Uint8Array | undefined
   trace: Trace | undefined
+  subject: Uint8Array | undefined
 }
 
 type Method = 'begin' | 'settle' | 'touch' | 'clear'
@@ -25,6 +36,7 @@ type Part = 'nonce' | 'digest' | 'answer' | 'checkpoint' | 'told'
 /** A small memory store, step by step: replace one, and the store is broken in just that way. */
 export interface Steps {
   key(ref: Uint8Array): string
+  ref(key: string): Uint8Array
   nowMs(clock: Clock): number
   /** Between what a method reads and what it writes. A good store has nothing there. */
   gap(method: Method): Promise<unknown> | undefined
@@ -55,11 +67,21 @@ export interface Steps {
   /** Which records a sweep removes, and what it says. */
   sweep(expired: string[], living: string[], limit: number, lapsed: string[]): { remove: string[]; say: number }
   count(counted: number): number
+  /** What a record has of a person. */
+  held(entry: Entry): Pick<SubjectRecord, 'kind' | 'bytes'> | undefined
+  isOf(entry: Entry, subject: Uint8Array, how: 'export' | 'erase', nowMs: number): boolean
+  /** Takes away what is held. */
+  erase(entry: Entry, nowMs: number): void
+  /** A record whose owner still runs. */
+  isRunning(entry: Entry, nowMs: number): boolean
+  /** Which of all records wait for an operator. */
+  stuck(entries: [string, Entry][], max: number, nowMs: number): [string, Entry][]
 }
 
 /** Each step as it should be. */
 export const goodSteps: Steps = {
   key: (ref) => Buffer.from(ref).toString('hex'),
+  ref: (key) => Buffer.from(key, 'hex'),
   nowMs: (clock) => clock.monotonic(),
   gap: () => undefined,
   keep: (given) => new Uint8Array(given),
@@ -119,6 +141,22 @@ export const goodSteps: Steps = {
     return { remove, say: remove.length }
   },
   count: (counted) => counted,
+  held({ answer, checkpoint }) {
+    if (answer !== undefined) return answer.length === 0 ? undefined : { kind: 'answer', bytes: answer }
+    return checkpoint === undefined ? undefined : { kind: 'checkpoint', bytes: checkpoint }
+  },
+  isOf: ({ subject, expiresMs }, wanted, how, nowMs) =>
+    subject !== undefined && Buffer.compare(subject, wanted) === 0 && (how === 'erase' || expiresMs > nowMs),
+  erase(entry) {
+    entry.state = 'tombstone'
+    entry.answer = entry.checkpoint = entry.fingerprint = undefined
+  },
+  isRunning: (entry, nowMs) => entry.state === 'inflight' && entry.leaseEndsMs > nowMs,
+  stuck: (entries, max, nowMs) =>
+    entries
+      .filter(([, { state, leaseEndsMs }]) => state === 'unknown' || (state === 'inflight' && leaseEndsMs <= nowMs))
+      .toSorted(([, a], [, b]) => a.beganMs - b.beganMs)
+      .slice(0, max),
 }
 
 /** The store that these steps make. */
@@ -186,6 +224,7 @@ export function storeOfSteps(steps: Steps, clock: Clock): IdempotencyStore {
         answer: undefined,
         checkpoint: undefined,
         trace,
+        subject: claim.subject && steps.keep(claim.subject, 'digest'),
       }
       const written = steps.claimed(entry, before, claim)
       entries.set(key, written)
@@ -262,11 +301,30 @@ export function storeOfSteps(steps: Steps, clock: Clock): IdempotencyStore {
       return say
     },
 
+    async *ofSubject(subject, how): AsyncIterable<SubjectRecord> {
+      for (const [key, entry] of entries) {
+        if (!steps.isOf(entry, subject, how, now())) continue
+        if (how === 'erase' && steps.isRunning(entry, now())) continue
+        const held = steps.held(entry)
+        if (how === 'erase' && held !== undefined) steps.erase(entry, now())
+        else if (how === 'erase' && entry.state !== 'inflight') entry.fingerprint = undefined
+        if (held !== undefined) yield { ref: steps.ref(key), at: Date.now(), ...held }
+      }
+    },
+
     async counts() {
       const counts: Partial<Record<RecordView['state'], number>> = {}
       for (const { state } of entries.values()) counts[state] = (counts[state] ?? 0) + 1
       for (const [state, count] of Object.entries(counts)) counts[state as RecordView['state']] = steps.count(count)
       return counts
+    },
+
+    async stuck(max) {
+      const living = [...entries].filter(([, entry]) => !isExpired(entry))
+      return steps.stuck(living, max, now()).flatMap(([key, entry]) => {
+        const view = steps.view(entry, now())
+        return view === null ? [] : [{ ref: Buffer.from(key, 'hex'), ...view }]
+      })
     },
 
     async health() {},

@@ -6,6 +6,8 @@ import { migrations } from './migrations.ts'
 import { createRecords } from './records.ts'
 import { createWithin } from './within.ts'
 
+export { traceIndex } from './migrations.ts'
+
 /**
  * Idempotency records in PostgreSQL 15 or later, or PGlite: `db` is a pg Pool, a PGlite or a Database, the same that
  * the business rows live in. Apply its `migrations` with `migrate(db, [store])`.

@@ -30,3 +30,12 @@ export const migrations: readonly Migration[] = [
     ],
   },
 ]
+
+/** For `trace()` on a large table; each claim writes it too, so it is yours to choose: `migrate(db, [store, traceIndex])`. */
+export const traceIndex: Migration = {
+  package: 'idempotency',
+  id: 'optional_trace',
+  statements: [
+    "create index idempotency_correlation on {schema}.idempotency ((trace->>'correlationId')) where trace is not null",
+  ],
+}

@@ -1,9 +1,11 @@
-/** A record without its answer. $1 ref. */
-export const peekSql = (schema: string): string => `select state, attempt, operation_id::text as operation_id, op,
+const VIEW = `state, attempt, operation_id::text as operation_id, op,
   greatest(0, extract(epoch from clock_timestamp() - claimed_at) * 1000)::float8 as age_ms,
   greatest(0, extract(epoch from lease_until - clock_timestamp()) * 1000)::float8 as lease_left_ms,
   (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8 as expires_in_ms,
-  coalesce(octet_length(answer), 0) as bytes
+  coalesce(octet_length(answer), 0) as bytes`
+
+/** A record without its answer. $1 ref. */
+export const peekSql = (schema: string): string => `select ${VIEW}
 from ${schema}.idempotency where ref = $1 and expires_at > clock_timestamp()`
 
 const LAPSED = "(state = 'inflight' and lease_until <= clock_timestamp())"
@@ -32,3 +34,16 @@ select count(*)::int as count from gone`
 /** Records by state. */
 export const countsSql = (schema: string): string => `select state, count(*)::int as count
 from ${schema}.idempotency where expires_at > clock_timestamp() group by state`
+
+/** At most $1 records of which nobody knows how they ended. Reads the table, as `counts` does: no write pays for an index. */
+export const stuckSql = (schema: string): string => `select ref, scope, ${VIEW}
+from ${schema}.idempotency where expires_at > clock_timestamp() and (state = 'unknown' or ${LAPSED})
+order by claimed_at, ref limit $1`
+
+/** What came from one correlation id. $1 correlation id, $2 limit. The first condition is that of `traceIndex`. */
+export const traceSql = (
+  schema: string,
+): string => `select ref, state, attempt, operation_id::text as operation_id, scope, op,
+  answer, (extract(epoch from claimed_at) * 1000)::float8 as at_ms
+from ${schema}.idempotency where trace->>'correlationId' = $1 and expires_at > clock_timestamp()
+order by claimed_at limit $2`

@@ -1,16 +1,19 @@
 import { KernelError, type QueryResult, type Statement } from '@keelson/kernel'
 import { prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
 import { operationIdOf } from '../nonce.ts'
-import type { Begin, Limit, RecordView, TransactionalStore } from '../store.ts'
+import type { Begin, Limit, RecordView, SubjectRecord, TransactionalStore } from '../store.ts'
 import type { RowClaim, RowClaiming } from './claiming.ts'
 import { isLockTimeout, underLockTimeout } from './lock-timeout.ts'
-import { answerSql, countsSql, forgetSql, peekSql, retrySql, sweepSql } from './operator.sql.ts'
+import { answerSql, countsSql, forgetSql, peekSql, retrySql, stuckSql, sweepSql, traceSql } from './operator.sql.ts'
+import { eraseSql, heldSql } from './subject.sql.ts'
 import { endSql, lapseSql, ownEndSql, releaseSql, touchSql } from './own.sql.ts'
 
 /** Without a caller's limit. */
 const ANSWER_MS = 5_000
 /** An open transaction holds the row: what a caller of `begin` is told. */
 const BUSY_MS = 1_000
+/** Records of a person in one statement. */
+const SUBJECT_PAGE = 100
 
 /** Claims that are committed before their work runs. */
 export function createRecords(
@@ -30,6 +33,10 @@ export function createRecords(
     answer: answerSql(schema),
     sweep: sweepSql(schema),
     counts: countsSql(schema),
+    export: heldSql(schema),
+    erase: eraseSql(schema),
+    stuck: stuckSql(schema),
+    trace: traceSql(schema),
   }
 
   /** What bounds a transaction of ours: it never waits for anybody's work. */
@@ -118,17 +125,7 @@ export function createRecords(
     async peek(ref, limit) {
       const { rows } = await ask(prepared(sql.peek, [ref]), limit)
       const row = rows[0] as PeekRow | undefined
-      if (row === undefined) return null
-      return {
-        state: row.state,
-        attempt: row.attempt,
-        ageMs: row.age_ms,
-        ...(row.state === 'inflight' ? { leaseLeftMs: row.lease_left_ms ?? 0 } : {}),
-        expiresInMs: row.expires_in_ms,
-        bytes: row.bytes,
-        operationId: row.operation_id,
-        ...(row.op === '' ? {} : { op: row.op }),
-      }
+      return row === undefined ? null : viewOf(row)
     },
 
     async clear(ref, how, limit) {
@@ -142,16 +139,68 @@ export function createRecords(
       return rows.length > 0
     },
 
+    async *ofSubject(subject, how): AsyncIterable<SubjectRecord> {
+      for (let after: Uint8Array | null = null; ;) {
+        const { rows } = await ask({ text: sql[how], values: [subject, after, SUBJECT_PAGE] }, undefined)
+        const page = (rows as SubjectRow[]).toSorted((a, b) => Buffer.compare(a.ref, b.ref))
+        for (const { ref, op, state, at, bytes } of page) {
+          if (bytes === null || bytes.length === 0) continue
+          const kind = state === 'done' ? 'answer' : 'checkpoint'
+          yield { ref, at, ...(op === '' ? {} : { op }), kind, bytes }
+        }
+        if (page.length < SUBJECT_PAGE) return
+        after = page.at(-1)!.ref
+      }
+    },
+
     async sweep(limit) {
       const { rows } = await ask({ text: sql.sweep, values: [limit] }, undefined)
       return (rows[0] as { count: number }).count
+    },
+
+    async trace(correlationId, limit) {
+      const { rows } = await ask({ text: sql.trace, values: [correlationId, limit] }, undefined)
+      return (rows as TraceColumns[]).map(({ at_ms, operation_id, answer, ...record }) => ({
+        ...record,
+        atMs: at_ms,
+        operationId: operation_id,
+        ...(answer === null ? {} : { bytes: answer }),
+      }))
     },
 
     async counts(limit) {
       const { rows } = await ask({ text: sql.counts, values: [] }, limit)
       return Object.fromEntries((rows as { state: string; count: number }[]).map(({ state, count }) => [state, count]))
     },
+
+    async stuck(max, limit) {
+      const { rows } = await ask({ text: sql.stuck, values: [max] }, limit)
+      return (rows as (PeekRow & { ref: Uint8Array; scope: string })[]).map(({ ref, scope, ...row }) => ({
+        ref: new Uint8Array(ref),
+        ...viewOf(row),
+        ...(scope === '' ? {} : { scope }),
+      }))
+    },
   }
+}
+
+interface SubjectRow {
+  ref: Uint8Array
+  op: string
+  state: RecordView['state']
+  at: number
+  bytes: Uint8Array | null
+}
+
+interface TraceColumns {
+  ref: Uint8Array
+  at_ms: number
+  state: RecordView['state']
+  attempt: number
+  operation_id: string
+  scope: string
+  op: string
+  answer: Uint8Array | null
 }
 
 interface PeekRow {
@@ -163,6 +212,19 @@ interface PeekRow {
   lease_left_ms: number | null
   expires_in_ms: number
   bytes: number
+}
+
+function viewOf(row: PeekRow): RecordView {
+  return {
+    state: row.state,
+    attempt: row.attempt,
+    ageMs: row.age_ms,
+    ...(row.state === 'inflight' ? { leaseLeftMs: row.lease_left_ms ?? 0 } : {}),
+    expiresInMs: row.expires_in_ms,
+    bytes: row.bytes,
+    operationId: row.operation_id,
+    ...(row.op === '' ? {} : { op: row.op }),
+  }
 }
 
 /** Whoever holds the row lets it go: the same call succeeds later, and the server is well. */

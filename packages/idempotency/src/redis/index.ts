@@ -12,12 +12,13 @@ import { optionFailure } from '../error.ts'
 import type { Fingerprint } from '../fingerprint.ts'
 import { operationIdOf } from '../nonce.ts'
 import type { RefDigest } from '../ref.ts'
-import type { Begin, IdempotencyStore, Own, Settlement } from '../store.ts'
+import type { Begin, Claim, IdempotencyStore, Own, Settlement, SubjectRecord } from '../store.ts'
 import { beginScript } from './begin.lua.ts'
 import { packMeta, unpackMeta } from './meta.ts'
 import { clearScript, peekScript } from './operator.lua.ts'
 import { STATES } from './record.lua.ts'
 import { settleScript } from './settle.lua.ts'
+import { eraseScript, heldScript, noteScript } from './subject.lua.ts'
 import { touchScript } from './touch.lua.ts'
 import { createWakeUps } from './wake-ups.ts'
 
@@ -41,6 +42,10 @@ const ALGS: readonly (Fingerprint['alg'] | undefined)[] = [undefined, 'raw', 'js
 /** As the settle script numbers them; the middle ones are states of a record. */
 const ENDS: readonly Settlement['kind'][] = ['release', 'done', 'tombstone', 'unknown', 'lapse']
 const NO_DIGEST = new Uint8Array(32)
+/** A subject's records are known for so long over what was asked for: a run may take a day. */
+const LONGEST_RUN_MS = 86_400_000
+/** Records of a subject that are asked for at once. */
+const SUBJECT_STEP = 50
 
 /**
  * Idempotency records in Redis 6.2 or later: an ioredis 5 or 6 Redis or Cluster, a node-redis client or cluster, or a
@@ -59,6 +64,16 @@ export function redisStore(
 
   function keyOf(ref: RefDigest): string {
     return `${prefix}:${Buffer.from(ref.buffer, ref.byteOffset, ref.byteLength).toString('base64url')}`
+  }
+
+  const subjectKey = (subject: Uint8Array): string => `${prefix}:subject:${Buffer.from(subject).toString('base64url')}`
+
+  /** Which records speak of a person, before there is an answer, so that none is missed. */
+  async function note(ref: RefDigest, { subject, retainMs, leaseMs }: Claim): Promise<void> {
+    if (subject === undefined) return
+    const keepMs = Math.ceil(Math.max(retainMs, leaseMs)) + LONGEST_RUN_MS
+    const [, enough] = await replicated(subjectKey(subject), noteScript, [ref, keepMs])
+    if (!enough) throw tooFewReplicas(replicas)
   }
 
   /** A script whose writes must reach the replicas: WAIT counts those of its own connection. */
@@ -88,7 +103,7 @@ export function redisStore(
 
     async begin(ref, claim) {
       const { nonce, fingerprint, leaseMs, retainMs, onLapsed, trace } = claim
-      const [reply, enough] = await replicated(keyOf(ref), beginScript, [
+      const args = [
         nonce,
         ALGS.indexOf(fingerprint?.alg),
         fingerprint?.digest ?? NO_DIGEST,
@@ -96,7 +111,9 @@ export function redisStore(
         Math.ceil(retainMs),
         onLapsed === 'take' ? 1 : 0,
         packMeta(trace),
-      ])
+      ]
+      // In one flight: on a Cluster they may be of two nodes.
+      const [[reply, enough]] = await Promise.all([replicated(keyOf(ref), beginScript, args), note(ref, claim)])
       const begin = beginOf(reply as RedisReply[])
       if (!enough && begin.kind === 'done') return { ...begin, stored: false }
       if (enough || begin.kind !== 'yours') return begin
@@ -133,6 +150,21 @@ export function redisStore(
     async clear(ref, how) {
       const [name, answer] = typeof how === 'string' ? [how, ''] : ['answer', how.bytes]
       return (await port.script(clearScript, [keyOf(ref)], [name, answer, channel, ref])) === 1
+    },
+
+    async *ofSubject(subject, how): AsyncIterable<SubjectRecord> {
+      const key = subjectKey(subject)
+      const refs = (await port.command(key, ['ZRANGE', key, 0, -1])) as Buffer[]
+      const script = how === 'export' ? heldScript : eraseScript
+      for (let at = 0; at < refs.length; at += SUBJECT_STEP) {
+        const step = refs.slice(at, at + SUBJECT_STEP)
+        const replies = await Promise.all(step.map((ref) => port.script(script, [keyOf(ref)], [])))
+        for (const [i, reply] of replies.entries()) {
+          if (reply === null) continue
+          const [state, began, bytes] = reply as [number, number, Buffer]
+          yield { ref: step[i]!, at: began, kind: STATES[state] === 'done' ? 'answer' : 'checkpoint', bytes }
+        }
+      }
     },
 
     wait: wakeUps.wait,

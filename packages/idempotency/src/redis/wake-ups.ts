@@ -18,7 +18,7 @@ export function createWakeUps(port: RedisPort, channel: string): WakeUps {
   const heard = new Map<string, number>()
   let opening: Promise<Subscription> | undefined
   let listening = false
-  let closed = false
+  const closing = new AbortController()
 
   function onMessage(message: Buffer): void {
     const key = message.toString('latin1')
@@ -38,8 +38,8 @@ export function createWakeUps(port: RedisPort, channel: string): WakeUps {
   }
 
   async function open(): Promise<void> {
-    if (closed) throw new KernelError('CLOSED', 'this store was closed')
-    opening ??= port.subscribe(channel, onMessage, { restored: wakeAll })
+    closing.signal.throwIfAborted()
+    opening ??= port.subscribe(channel, onMessage, { restored: wakeAll, signal: closing.signal })
     try {
       await opening
       listening = true
@@ -75,7 +75,7 @@ export function createWakeUps(port: RedisPort, channel: string): WakeUps {
       })
     },
     async close() {
-      closed = true
+      closing.abort(new KernelError('CLOSED', 'this store was closed'))
       listening = false
       wakeAll()
       const subscription = await opening?.catch(() => undefined)

@@ -6,7 +6,7 @@ import { goodSteps, storeOfSteps } from '../../src/conformance/store-of-steps.ts
 
 test('the store that the broken ones are made of is a good one', async () => {
   const report = await runSuite(idempotencyStoreSuite, {
-    has: ['wait', 'sweep', 'counts'],
+    has: ['wait', 'sweep', 'counts', 'stuck', 'ofSubject'],
     async make() {
       const clock = virtualClock()
       return { store: storeOfSteps(goodSteps, clock), elapse: (ms) => clock.advance(ms), async dispose() {} }

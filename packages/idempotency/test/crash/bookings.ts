@@ -8,7 +8,7 @@ import type { CrashWrites, Counts } from '../../../../tools/crash/scenario.ts'
 export async function openBookings(db: DatabaseLike & { query: any }, schema: string): Promise<CrashWrites> {
   const store = postgresStore(db, { schema })
   await migrate(db, [store, bookingTables(schema)])
-  const idempotency = createIdempotency({ store, storeTimeout: '5s' })
+  const idempotency = createIdempotency({ store, storeTimeout: '60s' })
   return {
     async write(key) {
       const call = { scope: 'm1', op: `book ${key}`, key, input: { key } }

@@ -13,7 +13,7 @@ const scenario: CrashScenario = {
 
   async open({ redisUrl, space }) {
     const store = redisStore(new Redis(redisUrl), { prefix: space })
-    const idempotency = createIdempotency({ store, lease: '500ms', wait: '30s', storeTimeout: '5s' })
+    const idempotency = createIdempotency({ store, lease: '500ms', wait: '30s', storeTimeout: '60s' })
     const outside = new Redis(redisUrl)
     const ledger = (key: string): string => `${space}:ledger:${key}`
     const callOf = (key: string): Call => ({ scope: 'm1', op: 'pay', key })

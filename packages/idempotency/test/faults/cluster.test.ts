@@ -14,6 +14,7 @@ import {
   type Outcome,
 } from '@keelson/idempotency'
 import { redisStore } from '@keelson/idempotency/redis'
+import { awakeMs } from '../../../../tools/awake-clock.ts'
 import { askRedis } from '../../../../tools/servers/ask-redis.ts'
 import { startRedisCluster, type RedisCluster } from '../../../../tools/servers/redis-cluster.ts'
 import { until } from '../../../../tools/servers/until.ts'
@@ -31,7 +32,8 @@ beforeAll(async () => {
 afterAll(() => cluster.stop())
 
 const PREFIX = 'cluster-test'
-const STORE_TIMEOUT_MS = 1_000
+/** Longer than a machine stands still: the keys of living nodes must not notice. */
+const STORE_TIMEOUT_MS = 5_000
 const opened = new AsyncDisposableStack()
 afterAll(() => opened.disposeAsync())
 
@@ -62,10 +64,10 @@ const someCall = () => ({ scope: 'm1', op: 'POST /charges', key: randomUUID() })
 
 test('200 keys, each with duplicates over two clients of two kinds, are 200 runs and equal answers', async () => {
   const instances = await Promise.all(
-    Object.values(clients).map((open) => open({ storeTimeout: '5s', wait: '20s', lease: '1m' })),
+    Object.values(clients).map((open) => open({ storeTimeout: '30s', wait: '120s', lease: '10m' })),
   )
   let runs = 0
-  const startMs = performance.now()
+  const startMs = awakeMs()
   await Promise.all(
     Array.from({ length: 200 }, async () => {
       const call = someCall()
@@ -80,7 +82,7 @@ test('200 keys, each with duplicates over two clients of two kinds, are 200 runs
   )
   expect(runs).toBe(200)
   // By their message: a look without one comes after a quarter of the lease.
-  expect(performance.now() - startMs).toBeLessThan(10_000)
+  expect(awakeMs() - startMs).toBeLessThan(30_000)
   const sizes = await Promise.all(cluster.nodes.map(({ server }) => askRedis(server.url, 'DBSIZE')))
   for (const size of sizes) expect(size).toBeGreaterThan(20)
 })
@@ -106,6 +108,9 @@ test('a killed node costs its own keys, in time, and none of the others in use; 
     }),
   )
   await sleep(2_500) // the others find out after 1 s that it is gone
+  await until('its own keys were refused twice by each', 60_000, async () => {
+    return users.every(({ failing }) => failing.length > 1) || undefined
+  })
   traffic.over = true
   for (const { using, living, failing } of users) {
     await using
@@ -116,7 +121,7 @@ test('a killed node costs its own keys, in time, and none of the others in use; 
 
   await dead.restart()
   for (const idempotency of instances) {
-    await until('the keys of the killed node run', 10_000, async () => {
+    await until('the keys of the killed node run', 60_000, async () => {
       const outcomes = await Promise.all(lost.map((call) => idempotency.run(call, async () => 'again')))
       return outcomes.every(({ ok }) => ok) || undefined
     })

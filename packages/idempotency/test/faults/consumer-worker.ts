@@ -24,7 +24,7 @@ const { STORE = '', STORE_URL = '', SPACE = '', QUEUE_URL = '', QUEUE = '', LEAS
 const { store } = await openStore(STORE as StoreKind, STORE_URL, SPACE)
 const idempotency: Idempotency = createIdempotency<IdempotencyStore>({
   store,
-  storeTimeout: '5s',
+  storeTimeout: '30s',
   wait: 0,
   lease: Number(LEASE_MS),
 })

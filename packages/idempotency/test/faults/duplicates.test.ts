@@ -25,7 +25,7 @@ describe.concurrent.each(kinds)('%s', (kind) => {
   beforeAll(async () => {
     stand = await startStand(kind)
     const start = () =>
-      startRunProcess({ ...stand, ledgerUrl: ledger.url, options: { storeTimeout: '5s', lease: '1m' } })
+      startRunProcess({ ...stand, ledgerUrl: ledger.url, options: { storeTimeout: '30s', lease: '1m' } })
     processes = await Promise.all([start(), start(), start()])
   })
   afterAll(async () => {
@@ -37,7 +37,7 @@ describe.concurrent.each(kinds)('%s', (kind) => {
     `${CALLS} identical calls over %i processes are one run and ${CALLS} equal answers`,
     SEQUENTIAL,
     async (count) => {
-      const call = { scope: 'm1', op: 'POST /charges', key: randomUUID(), input: { cents: 100 }, wait: '20s' as const }
+      const call = { scope: 'm1', op: 'POST /charges', key: randomUUID(), input: { cents: 100 }, wait: '60s' as const }
       const orders = processes.slice(0, count).map((each, i) => {
         const times = Math.floor(CALLS / count) + (i < CALLS % count ? 1 : 0)
         // Whoever runs it, the others arrive meanwhile.

@@ -16,7 +16,8 @@ export const faults: Record<string, Fault> = {
   'is frozen': { harm: ({ server }) => server.freeze(), mend: ({ server }) => server.thaw(), silent: true },
   'refuses all connections': { harm: ({ proxy }) => proxy.refuse(), mend: ({ proxy }) => proxy.pass() },
   'is slower than storeTimeout': {
-    harm: ({ proxy }) => proxy.delay(400),
+    // Also than the outage: an answer that comes in between ends it.
+    harm: ({ proxy }) => proxy.delay(10_000),
     mend: ({ proxy }) => proxy.pass(),
     silent: true,
   },

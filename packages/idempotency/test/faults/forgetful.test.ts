@@ -19,14 +19,14 @@ test.concurrent.each(kinds)(
     const space = `faults_${randomBytes(4).toString('hex')}`
     const open = async (): Promise<Idempotency> => {
       const { store } = opened.use(await openStore(kind, server.url, space))
-      return opened.use(createIdempotency<IdempotencyStore>({ store, storeTimeout: '5s' }))
+      return opened.use(createIdempotency<IdempotencyStore>({ store, storeTimeout: '30s', lease: '2m' }))
     }
     const [owner, other] = await Promise.all([open(), open()])
     const call = { scope: 'm1', op: 'POST /charges', key: randomUUID() }
     const outcome = await owner.run(call, async () => {
       await server.kill()
       await server.restart()
-      await until('the server is heard', 10_000, () => other.find(call).then((found) => ({ found })))
+      await until('the server is heard', 60_000, () => other.find(call).then((found) => ({ found })))
       return 'charged'
     })
     expect(outcome).toMatchObject({ ok: true, kind: 'executed', stored: true, attempt: 1, value: 'charged' })

@@ -62,7 +62,7 @@ test('a full pool is not a dead store: callers are refused in time, and the guar
     expect(status.tookMs).toBeLessThan(4 * STORE_TIMEOUT_MS)
   }
   held.free()
-  const outcome = await until('there is room', 5_000, async () => {
+  const outcome = await until('there is room', 60_000, async () => {
     const tried = await refusing.run(call, work)
     return tried.ok ? tried : undefined
   })
@@ -70,7 +70,8 @@ test('a full pool is not a dead store: callers are refused in time, and the guar
 })
 
 test('a work that ends while the pool is full comes back with its value, which is stored when there is room', async () => {
-  const [idempotency, bystander] = [await open(), await open()]
+  const storeTimeout = 5_000 // also for the claim, which must be had
+  const [idempotency, bystander] = [await open({ storeTimeout }), await open({ storeTimeout: '30s' })]
   const call = someCall()
   let held: Awaited<ReturnType<typeof fill>> | undefined
   const { value, tookMs } = await timed(
@@ -80,13 +81,26 @@ test('a work that ends while the pool is full comes back with its value, which i
     }),
   )
   expect(value).toMatchObject({ ok: true, kind: 'executed', stored: false, value: 'charged' })
-  expect(tookMs).toBeLessThan(4 * STORE_TIMEOUT_MS)
+  expect(tookMs).toBeLessThan(4 * storeTimeout)
   held!.free()
   const stored = async () => (await bystander.find(call))?.state === 'done' || undefined
-  await until('the answer is stored', 5_000, stored)
+  await until('the answer is stored', 60_000, stored)
   expect(await bystander.run(call, async () => 'second')).toMatchObject({
     ok: true,
     kind: 'replayed',
     value: 'charged',
   })
+})
+
+test('a pool that is full because the server stands still is a dead store: protection is given up as asked', async () => {
+  const [unprotected, bystander] = [await open({ onStoreDown: 'run-unprotected' }), await open()]
+  stand.server.freeze()
+  try {
+    // Its probes take every connection of the pool, and queue.
+    await bystander.run(someCall(), async () => 1)
+    await until('the pool is full', 60_000, async () => (pool.waitingCount > 0 ? true : undefined))
+    expect(await unprotected.run(someCall(), async () => 'ran')).toMatchObject({ kind: 'unprotected', value: 'ran' })
+  } finally {
+    stand.server.thaw()
+  }
 })

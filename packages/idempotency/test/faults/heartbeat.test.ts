@@ -9,16 +9,16 @@ watchRejections()
 
 const kinds: StoreKind[] = ['ioredis 6', 'node-redis 6', 'Postgres']
 /** Renewed after a third, which falls into the outage; what is left is time to come back. */
-const LEASE_MS = 4_000
-const OUTAGE = { fromMs: 900, toMs: 1_700 }
+const LEASE_MS = 8_000
+const OUTAGE = { fromMs: 1_800, toMs: 3_400 }
 
 test.concurrent.each(kinds)(
   '%s: a renewal that falls into an outage is made up for, and the run keeps its key beyond its first lease',
   async (kind) => {
     await using stand = await startStand(kind)
     const [owner, other] = await Promise.all([
-      stand.open({ storeTimeout: '500ms' }),
-      stand.open({ storeTimeout: '5s' }, { direct: true }),
+      stand.open({ storeTimeout: '1s' }),
+      stand.open({ storeTimeout: '20s' }, { direct: true }),
     ])
     const call = { scope: 'm1', op: 'POST /charges', key: randomUUID(), lease: LEASE_MS }
     const first = owner.run(call, async (x) => {

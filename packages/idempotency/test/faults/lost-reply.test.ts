@@ -19,8 +19,8 @@ describe.concurrent.each(kinds)('%s: one reply is lost, what was asked for is do
   let bystander: Idempotency
   beforeAll(async () => {
     stand = await startStand(kind)
-    idempotency = await stand.open({ storeTimeout: '5s' }) // time to connect again
-    bystander = await stand.open({}, { direct: true })
+    idempotency = await stand.open({ storeTimeout: '30s' }) // time to connect again
+    bystander = await stand.open({ storeTimeout: '30s' }, { direct: true })
     // Scripts are known and connections open: what follows is one flight a step.
     for (const each of [idempotency, bystander]) {
       await each.run(someCall(), async (x) => x.save('warm'))

@@ -17,7 +17,7 @@ export interface OpenedStore extends AsyncDisposable {
 
 /** Lost connections come back at once: what is measured is our own part. */
 const RECONNECT_MS = 50
-const POOL = { max: 4, connectionTimeoutMillis: 2_000 }
+const POOL = { max: 4, connectionTimeoutMillis: 10_000 }
 
 /** A store at `url`. `space` is its prefix or schema; the schema must have been migrated. Also without a server. */
 export async function openStore(

@@ -6,12 +6,14 @@ import type { Fault } from './faults.ts'
 import { gate, timed, type Gate, type Stand, type Timed } from './stand.ts'
 
 /** Ends by itself long after each test. */
-const LEASE_MS = 15_000
-/** Of the work that goes on through the outage: it outlives outage and recovery. */
-const SAVER_LEASE_MS = 5_000
+const LEASE_MS = 120_000
+/** Of the work that goes on through the outage: it outlives outage and recovery, also on a machine that stands still. */
+const SAVER_LEASE_MS = 60_000
+/** A waiter that hears nothing looks again after a quarter of its own lease. */
+const WAITER_LEASE_MS = 8_000
 const OUTAGE_MS = 300
 /** From the end of an outage until all is as if it had not been: far less than a lease. */
-export const RECOVERY_MS = 5_000
+export const RECOVERY_MS = 20_000
 
 /** How often each work has run. */
 type Runs = Record<'begin' | 'settle' | 'release' | 'save' | 'waiter' | 'unprotected', number>
@@ -48,7 +50,7 @@ export async function liveThrough(stand: Stand, { harm, mend }: Fault): Promise<
   const open = () => stand.open({ lease: LEASE_MS })
   const [beginner, settler, thrower, saver, waiter] = await Promise.all([open(), open(), open(), open(), open()])
   const bareRunner = await stand.open({ lease: LEASE_MS, onStoreDown: 'run-unprotected' })
-  const bystander = await stand.open({ lease: LEASE_MS, storeTimeout: '5s' }, { direct: true })
+  const bystander = await stand.open({ lease: LEASE_MS, storeTimeout: '30s' }, { direct: true })
   const calls = {
     begin: someCall(),
     settle: someCall(),
@@ -80,7 +82,7 @@ export async function liveThrough(stand: Stand, { harm, mend }: Fault): Promise<
       return { attempt: x.attempt, lost: x.signal.aborted }
     }),
   ]
-  const waiting = waiter.run({ ...calls.save, wait: '30s' }, counted('waiter'))
+  const waiting = waiter.run({ ...calls.save, lease: WAITER_LEASE_MS, wait: '60s' }, counted('waiter'))
   await sleep(50) // it has begun by then, or begins in the outage
 
   await harm(stand)

@@ -17,7 +17,7 @@ describe.each(kinds)('%s', (kind) => {
   beforeAll(async () => {
     stand = await startStand(kind)
     // No look at the record but for a message: the one without comes after a quarter of the lease.
-    const options = { storeTimeout: '5s', lease: '5m', wait: '60s', maxWaiters: { perKey: WAITERS } } as const
+    const options = { storeTimeout: '30s', lease: '10m', wait: '120s', maxWaiters: { perKey: WAITERS } } as const
     const start = () => startRunProcess({ ...stand, options })
     ;[owner, ...others] = await Promise.all([start(), start(), start()] as const)
     // The server knows the scripts.
@@ -46,7 +46,7 @@ describe.each(kinds)('%s', (kind) => {
     const owning = owner.order({ call, gated: true, value: { by: 'owner' } })
     await owning.started
     const waiting = others.map((each) => each.order({ call, times: WAITERS, value: { by: 'waiter' } }))
-    await until('all wait', 20_000, async () => (await scripts()) >= 1 + looks * others.length || undefined)
+    await until('all wait', 60_000, async () => (await scripts()) >= 1 + looks * others.length || undefined)
     await sleep(300)
     expect(await scripts()).toBe(1 + looks * others.length)
 
@@ -65,6 +65,7 @@ describe.each(kinds)('%s', (kind) => {
     console.log(
       `${kind}: ${answers.length} waiters, ${which}: p50 ${at(0.5)}, p99 ${at(0.99)}, last ${at(1)} ms after the owner`,
     )
-    expect(afterMs.at(-1)).toBeLessThan(5_000)
+    // Without the wake-up: a quarter of the lease.
+    expect(afterMs.at(-1)).toBeLessThan(30_000)
   })
 })

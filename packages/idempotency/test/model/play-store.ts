@@ -71,8 +71,8 @@ async function play({ store, pass, breakNext }: TimedStore, steps: readonly Stor
 
   /** Who acts, on both sides. */
   function owns({ won }: Subject, { nonceOf, fenceOf }: By): { own: Own; modelOwn: Own } {
-    // A nonce that no claim has: a store may begin with fence 1.
-    const nobody = { nonce: Buffer.alloc(16, 255), fence: 1n, modelFence: -1n }
+    // A nonce and a fence that no claim has: each may come together with the other one of a claim.
+    const nobody = { nonce: Buffer.alloc(16, 255), fence: 999_999_999n, modelFence: -1n }
     const { nonce } = won.at(-1 - nonceOf) ?? nobody
     const { fence, modelFence } = won.at(-1 - fenceOf) ?? nobody
     return { own: { nonce, fence }, modelOwn: { nonce, fence: modelFence } }

@@ -3,7 +3,7 @@ import type { StoreUnderTest } from '../store-under-test.ts'
 import { storeCase } from './store-case.ts'
 
 /** The optional methods, by which a subject says what it `has`. */
-const OPTIONAL = ['wait', 'sweep', 'counts', 'warnings'] as const
+const OPTIONAL = ['wait', 'sweep', 'counts', 'stuck', 'warnings', 'ofSubject'] as const
 
 /** What a store says of itself. */
 export const abilityCases: readonly Case<StoreUnderTest>[] = [

@@ -1,7 +1,7 @@
 import type { Case } from '@keelson/kernel/conformance'
 import type { RefDigest } from '../../ref.ts'
 import type { RecordView } from '../../store.ts'
-import { bytes, done, LONG_MS, print, SHORT_MS, uuidOf } from '../stage.ts'
+import { bytes, done, LONG_MS, print, SHORT_MS, uuidOf, type Winner } from '../stage.ts'
 import type { StoreUnderTest } from '../store-under-test.ts'
 import { storeCase } from './store-case.ts'
 import { sweepAll } from './sweep-all.ts'
@@ -154,7 +154,10 @@ export const operatorCases: readonly Case<StoreUnderTest>[] = [
       const living = someRef()
       await won(living)
       const expired = Array.from({ length: 7 }, someRef)
-      for (const ref of expired) equal(await store.settle(ref, await won(ref), done(1), SHORT_MS), 'ok')
+      // All are claimed before one expires: a claim may remove expired records too.
+      const owned: [RefDigest, Winner][] = []
+      for (const ref of expired) owned.push([ref, await won(ref)])
+      for (const [ref, own] of owned) equal(await store.settle(ref, own, done(1), SHORT_MS), 'ok')
       for (const ref of expired) await recordIsGone(ref)
       equal(await store.sweep!(3), 3)
       ok((await sweepAll(stage, 100)) >= 4)
@@ -214,5 +217,38 @@ export const operatorCases: readonly Case<StoreUnderTest>[] = [
       equal(more, [2, 2, 1, 1])
     },
     'counts',
+  ),
+
+  storeCase(
+    'stuck lists what is unknown or lapsed, the oldest claim first, and no more than it is told',
+    async (stage) => {
+      const { store, someRef, won, ended, lapsed, elapse, equal } = stage
+      for (const { ref } of await store.stuck!(1_000)) await store.clear(ref, 'forget')
+      await won(someRef())
+      await ended(someRef(), done(1))
+      await ended(someRef(), { kind: 'tombstone' })
+      const [first, second, third] = [someRef(), someRef(), someRef()]
+      await ended(first, { kind: 'unknown' })
+      await elapse(APART_MS)
+      await lapsed(second)
+      await elapse(APART_MS)
+      await ended(third, { kind: 'lapse' })
+      const rows = await store.stuck!(10)
+      const named = rows.map(({ ref, state }) => [Buffer.from(ref).toString('hex'), state])
+      const hex = (ref: RefDigest): string => Buffer.from(ref).toString('hex')
+      equal(named, [
+        [hex(first), 'unknown'],
+        [hex(second), 'inflight'],
+        [hex(third), 'inflight'],
+      ])
+      equal((await store.stuck!(2)).length, 2)
+      for (const { ref, leaseLeftMs } of rows.slice(1)) {
+        equal(leaseLeftMs, 0)
+        equal(await store.clear(ref, 'retry'), true)
+      }
+      equal((await store.stuck!(10)).length, 1)
+      equal(await store.clear(first, 'forget'), true)
+    },
+    'stuck',
   ),
 ]
