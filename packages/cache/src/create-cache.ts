@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { checkOptions, context, createStoreGuard, isScope, opt, traced, type StoreGuard } from '@keelson/kernel'
+import { createLifecycle } from '@keelson/kernel/lifecycle'
 import { atMost } from './at-most.ts'
 import { cacheStatus } from './cache-status.ts'
 import type { Caches } from './caches.ts'
@@ -8,7 +9,6 @@ import { CacheError, optionFailure } from './error.ts'
 import { createGate } from './gate.ts'
 import { createGuardedTier } from './guarded-tier.ts'
 import { createInvalidations } from './invalidations.ts'
-import { createLifecycle } from './lifecycle.ts'
 import { createMembership } from './membership.ts'
 import { createCacheMetrics } from './metrics.ts'
 import { checkCacheOptions, type CacheOptions } from './options.ts'
@@ -115,6 +115,7 @@ export function createCache(given: CacheOptions): Caches {
 
   const reading = createReadPath({ options: o, shared, coherence: tier.coherence, gate, node, lease, metrics })
   const life = createLifecycle({
+    closed: () => new CacheError('CLOSED', 'this cache was closed'),
     async begin() {
       drops?.start()
       if (isMember) await membership.start()

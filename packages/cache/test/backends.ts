@@ -97,7 +97,7 @@ function backendOver(
     ...(db === undefined ? {} : { db }),
     async node(o = {}) {
       // What is tested must not depend on how long the machine stands still.
-      const fixed = { name, storeTimeout: '10s', lease: '300ms', jitter: 0, early: 0 } as const
+      const fixed = { name, storeTimeout: '10s', lockTtl: '1m', lease: '300ms', jitter: 0, early: 0 } as const
       const caches = createCache({ ...fixed, ...(await optionsOf()), ...o })
       await caches.start()
       nodes.push(caches)

@@ -8,6 +8,9 @@ import type { EffectContext } from '@keelson/kernel'
 import { migrate, transact } from '@keelson/kernel/postgres'
 import { backends, type Backend } from './backends.ts'
 
+/** A machine that stands still for seconds is no reason to answer before everybody knows. */
+const PATIENT = { afterCommitTimeout: '1m' } as const
+
 let business: PGlite
 beforeAll(async () => {
   business = new PGlite()
@@ -35,7 +38,7 @@ describe.each(Object.entries(backends))('drop() over %s', (_, open) => {
           if (!(dbOf(backend) instanceof PGlite)) expect(await b.get('k')).toBe('old')
           return { value: undefined, effects: [a.drop('t')] }
         },
-        { bestEffort },
+        { ...PATIENT, bestEffort },
       )
       expect([a.peek('k'), b.peek('k')]).toEqual([undefined, undefined])
       expect([await a.get('k'), await b.get('k')]).toEqual([undefined, undefined])
@@ -56,7 +59,7 @@ describe.each(Object.entries(backends))('drop() over %s', (_, open) => {
 
   it('many drops of one transaction, of several scopes, all count; one effect may be used twice', async () => {
     await nodes(async (a, b, { a: all, backend }) => {
-      const o = { bestEffort: !hasLog(backend) }
+      const o = { ...PATIENT, bestEffort: !hasLog(backend) }
       const other = all.scope('other')
       const drop = a.drop('t0')
       for (let round = 0; round < 2; round++) {
@@ -128,8 +131,8 @@ describe('a drop whose author died between COMMIT and the cache', () => {
         await a.scope('s').getOrSet('k', () => 'old', { tags: ['t'] })
         expect(await b.scope('s').get('k')).toBe('old')
         await committedOnly(a.scope('s'), 't')
-        await vi.waitFor(async () => expect(await b.scope('s').get('k')).toBeUndefined(), { timeout: 20_000 })
-        await vi.waitFor(async () => expect((await a.inspect()).log).toMatchObject({ rows: 0 }), { timeout: 20_000 })
+        await vi.waitFor(async () => expect(await b.scope('s').get('k')).toBeUndefined(), { timeout: 60_000 })
+        await vi.waitFor(async () => expect((await a.inspect()).log).toMatchObject({ rows: 0 }), { timeout: 60_000 })
       },
       { start: true },
     )
@@ -184,7 +187,7 @@ describe('a drop whose author died between COMMIT and the cache', () => {
             expect(await b.runOnce({ budget: '1s' })).toEqual({ done: true })
             expect(await a.scope('s').get('k')).toBeUndefined()
           },
-          { timeout: 20_000 },
+          { timeout: 60_000 },
         )
       },
       { start: false },
@@ -200,7 +203,7 @@ it('without a log a drop is refused in a transaction, unless its loss is accepte
   const work = async () => ({ value: 1, effects: [cache.drop('t')] })
   await expect(transact(business, work)).rejects.toMatchObject({ code: 'EFFECT_NOT_TRANSACTIONAL' })
   expect(await cache.get('k')).toBe('old')
-  await transact(business, work, { bestEffort: true })
+  await transact(business, work, { ...PATIENT, bestEffort: true })
   expect(await cache.get('k')).toBeUndefined()
   await expect(caches.settle()).rejects.toMatchObject({ code: 'NO_LOG' })
   await caches.close()

@@ -1,6 +1,5 @@
-import { prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
+import { createAsk, prepared, unit, type KnownDatabase } from '@keelson/kernel/postgres'
 import type { DropLog, DropRow } from '../store.ts'
-import { createAsk } from './ask.ts'
 import {
   backlogSql,
   claimOwedSql,

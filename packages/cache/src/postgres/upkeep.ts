@@ -1,6 +1,5 @@
 import { systemClock } from '@keelson/kernel'
-import { prepared } from '@keelson/kernel/postgres'
-import type { Ask } from './ask.ts'
+import { type Ask, prepared } from '@keelson/kernel/postgres'
 import { pruneSql, sweepSql } from './prune.sql.ts'
 
 const EVERY_MS = 60_000

@@ -30,14 +30,14 @@ export async function openDropWrites(
   const answers = idempotencyStore(db, { schema })
   await migrate(db, [answers, postgresStore(db, { schema }), bookings(schema)])
   const node = (): Caches => {
-    const fixed = { name: 'crash', lease: '300ms', storeTimeout: '5s', jitter: 0, early: 0 } as const
+    const fixed = { name: 'crash', lease: '300ms', storeTimeout: '60s', jitter: 0, early: 0 } as const
     if (openStore === undefined) return createCache({ ...fixed, store: postgresStore(db, { schema }) })
     const log = postgresLog(db, { schema, ...(agree === 'in time' ? {} : { relayAfter: NEVER }) })
     return createCache({ ...fixed, store: openStore(), log })
   }
   const [writer, peer] = [node(), node()]
   await Promise.all([writer.start(), peer.start()])
-  const idempotency = createIdempotency({ store: answers, storeTimeout: '5s', replayGuards: [writer.replayGuard] })
+  const idempotency = createIdempotency({ store: answers, storeTimeout: '60s', replayGuards: [writer.replayGuard] })
 
   async function rowsOf(key: string): Promise<number> {
     const { rows } = await db.query(`select count(*)::int as n from ${schema}.booking where key = $1`, [key])

@@ -11,7 +11,7 @@ async function killLoader(place: OraclePlace): Promise<void> {
     PLACE: JSON.stringify(place),
   })
   const { db, end, ...shared } = await openPlace(place)
-  const caches = createCache({ ...shared, storeTimeout: '5s' })
+  const caches = createCache({ ...shared, storeTimeout: '60s' })
   try {
     await caches.start()
     await new Promise<void>((resolve) => worker.onMessage(() => resolve()))

@@ -15,9 +15,9 @@ process.send?.({ ready: true })
 
 async function close(): Promise<void> {
   // On its way while everything ends.
-  const pending = [cache.getOrSet('late', () => 2), cache.invalidate('t'), cache.set('x', 1)]
+  const pending = Promise.allSettled([cache.getOrSet('late', () => 2), cache.invalidate('t'), cache.set('x', 1)])
   await caches.close()
-  await Promise.allSettled(pending)
+  await pending
   await db!.end()
   end()
   process.disconnect()

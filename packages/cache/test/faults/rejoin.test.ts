@@ -4,7 +4,7 @@ import { createCache, type CacheStore, type Caches, type MemberEvents } from '@k
 import { redisStore } from '@keelson/cache/redis'
 
 const until = (isSo: () => unknown): Promise<void> =>
-  vi.waitFor(async () => expect(await isSo()).toBeTruthy(), { timeout: 20_000 })
+  vi.waitFor(async () => expect(await isSo()).toBeTruthy(), { timeout: 60_000 })
 
 /** A store whose member can be told that it hears no more, and is kept from coming back. */
 function losable(store: CacheStore) {

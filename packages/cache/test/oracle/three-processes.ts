@@ -12,8 +12,8 @@ const LONG = process.env['LONG'] === '1'
 /** Without as many writes there is nothing to be older than. */
 const READS_PER_WRITE = 25
 const NODES = 3
-/** A machine that stands still is no outage. */
-const OPTIONS = { storeTimeout: '1s' } as const
+/** A machine that stands still is no outage; where something is done to the store, one is not waited for so long. */
+const STORE_TIMEOUT = { calm: '10s', disturbed: '1s' } as const
 
 /** How three processes are run, beside what the oracle takes. */
 export interface Run extends Omit<OracleOptions, 'during'> {
@@ -28,13 +28,14 @@ export async function threeProcesses(
   place: OraclePlace,
   { during, env = () => ({}), options = {}, ...given }: Run = {},
 ): Promise<OracleReport> {
+  const storeTimeout = STORE_TIMEOUT[during === undefined ? 'calm' : 'disturbed']
   const o = { reads: 5_000, ...given, ...(LONG ? { reads: 1_000_000 } : {}) }
   const nodes: OracleProcess[] = []
   try {
     const report = await oracle(
       async (source) => {
         const starts = Array.from({ length: NODES }, async (_, node) => {
-          nodes.push(await startOracleProcess(source, { place, options: { ...OPTIONS, ...options }, env: env(node) }))
+          nodes.push(await startOracleProcess(source, { place, options: { storeTimeout, ...options }, env: env(node) }))
         })
         await Promise.all(starts)
         return nodes

@@ -7,9 +7,11 @@ import type { IoredisLike, NodeRedisLike, RedisPort } from '@keelson/kernel/redi
 import { encodeKey, type Key } from '../../src/key.ts'
 import { redisKeys, type RedisKeys } from '../../src/redis/keys.ts'
 import { implicitTags } from '../../src/tag.ts'
-import { somePrefix } from './open-redis.ts'
+import { somePrefix } from './some-prefix.ts'
 
 export const HOUR_MS = 3_600_000
+/** No machine stands still so long: who has it hears of everything. */
+export const LONG_LEASE_MS = 10_000
 const NAME = 'app'
 const SCOPE = 'acme'
 
@@ -39,7 +41,7 @@ export function aTier(
 ): ATier {
   const { prefix = somePrefix(), subscriber, replicas = 0, ...times } = o
   const store = redisStore(client, { prefix, replicas, ...(subscriber === undefined ? {} : { subscriber }) })
-  const tier = store.open(NAME, { maxTtlMs: HOUR_MS, maxLoadMs: HOUR_MS, leaseMs: 1_000, ...times })
+  const tier = store.open(NAME, { maxTtlMs: HOUR_MS, maxLoadMs: HOUR_MS, leaseMs: LONG_LEASE_MS, ...times })
   const read: ATier['read'] = async (ref, more) =>
     (await tier.read([ref], { lockMs: 0, node: 'n0', body: true, ...more }))[0]!
   const lease: ATier['lease'] = async (ref) => ((await read(ref, { refresh: true })) as Miss).lease
@@ -85,7 +87,7 @@ export interface AMember {
   lost: number
 }
 
-export async function aMember({ tier }: ATier, node: string, leaseMs = 1_000): Promise<AMember> {
+export async function aMember({ tier }: ATier, node: string, leaseMs = LONG_LEASE_MS): Promise<AMember> {
   const [bumps, acks]: [BumpMessage[], string[]] = [[], []]
   const on = {
     bump: (message: BumpMessage) => void bumps.push(message),

@@ -2,11 +2,11 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startJumpingRedis, type JumpingRedis } from '../../../../tools/servers/jumping-redis.ts'
 import { until } from '../../../../tools/servers/until.ts'
-import { aMember, aRef, aTier, bodyOf, HOUR_MS } from './a-tier.ts'
-import { somePrefix } from './open-redis.ts'
+import { aMember, aRef, aTier, bodyOf, HOUR_MS, LONG_LEASE_MS } from './a-tier.ts'
+import { somePrefix } from './some-prefix.ts'
 
-const PATIENCE_MS = 20_000
-const LEASE_MS = 2_000
+const PATIENCE_MS = 60_000
+const LEASE_MS = 4_000
 const ref = aRef(['user', 7], ['declared'])
 let redis: JumpingRedis | undefined
 let client: Redis
@@ -75,14 +75,14 @@ test('a clock that jumps forward ends no lease: its member is told, and waited f
 
 test('a clock that jumps forward before an author that does not know it yet: the member is told all the same', async () => {
   const prefix = somePrefix()
-  const it = aTier(client, { prefix, leaseMs: LEASE_MS })
-  const member = await aMember(it, 'b', LEASE_MS)
+  const it = aTier(client, { prefix })
+  const member = await aMember(it, 'b')
   await member.member.renew()
-  await redis!.jump(LEASE_MS + 1_000)
-  const { stamp } = await aTier(client, { prefix, leaseMs: LEASE_MS }).bump('t')
+  await redis!.jump(LONG_LEASE_MS + 1_000)
+  const { stamp } = await aTier(client, { prefix }).bump('t')
   await member.member.renew()
   expect(member.bumps.map((each) => each.stamp)).toEqual([stamp])
-  await redis!.jump(-LEASE_MS - 1_000)
+  await redis!.jump(-LONG_LEASE_MS - 1_000)
 })
 
 test('a clock that jumps back makes no lease longer', async () => {

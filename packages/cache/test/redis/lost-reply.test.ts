@@ -5,7 +5,7 @@ import { bumpScript, putScript } from '../../src/redis/bump.lua.ts'
 import { fillScript } from '../../src/redis/fill.lua.ts'
 import { readScript } from '../../src/redis/read.lua.ts'
 import { aRef, anEntry, aTier, bodyOf, connect, HOUR_MS } from './a-tier.ts'
-import { somePrefix } from './open-redis.ts'
+import { somePrefix } from './some-prefix.ts'
 
 const ref = aRef(['user', 7], ['declared'])
 

@@ -6,8 +6,9 @@ import { register } from '@keelson/kernel/conformance'
 import { redisPort, type RedisPort } from '@keelson/kernel/redis'
 import { startFaultProxy } from '../../../../tools/faults/fault-proxy.ts'
 import { startJumpingRedis } from '../../../../tools/servers/jumping-redis.ts'
+import { redisClients } from '../../../../tools/servers/redis-clients.ts'
 import { redisKeys } from '../../src/redis/keys.ts'
-import { clients, somePrefix } from './open-redis.ts'
+import { somePrefix } from './some-prefix.ts'
 
 const HAS = ['bodies', 'members', 'wakes', 'keeps', 'lose']
 
@@ -21,7 +22,7 @@ function losing(port: RedisPort, prefix: string) {
   }
 }
 
-for (const [name, open] of Object.entries(clients)) {
+for (const [name, open] of Object.entries(redisClients)) {
   const make = async () => {
     const opened = await open()
     const prefix = somePrefix()

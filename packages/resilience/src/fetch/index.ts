@@ -1,3 +1,3 @@
 export { resilientFetch, type ResilientFetch, type ResilientFetchOptions } from './resilient-fetch.ts'
-export { parseRetryAfter } from './retry-after.ts'
+export { parseRetryAfter } from '@keelson/kernel/retry-after'
 export { verdicts, type Verdicts } from './verdicts.ts'

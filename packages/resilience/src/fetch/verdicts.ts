@@ -1,7 +1,6 @@
 import { systemClock, type Clock } from '@keelson/kernel'
 import { verdictOfError, verdictOfStatus, type Verdict } from '../pipeline/verdict.ts'
-import { parseHttpDate } from './http-date.ts'
-import { parseRetryAfter } from './retry-after.ts'
+import { parseHttpDate, parseRetryAfter } from '@keelson/kernel/retry-after'
 
 /** How HTTP answers are judged: the members of `classify`. */
 export interface Verdicts {

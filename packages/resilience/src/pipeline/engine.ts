@@ -103,7 +103,9 @@ export class Engine {
   /** `run` and `try`. */
   call(work: Work<unknown>, options: CallOptions | undefined, answersOutcome: boolean): Promise<any> {
     if (!CALL.hasSubscribers) return this.#call(work, options, answersOutcome)
-    const message: { pipeline: string; outcome?: string; ms?: number } = { pipeline: this.settings.name }
+    const message: { pipeline: string; outcome?: string; ms?: number; attempts?: number } = {
+      pipeline: this.settings.name,
+    }
     const startedMs = this.clock.monotonic()
     return traced(
       'resilience:call',
@@ -111,6 +113,7 @@ export class Engine {
       async () => {
         const outcome = (await this.#call(work, options, true)) as Outcome<unknown>
         message.ms = this.clock.monotonic() - startedMs
+        message.attempts = outcome.attempts
         message.outcome = outcome.ok ? (outcome.fallback ? 'fallback' : 'ok') : outcome.kind
         if (answersOutcome) return outcome
         if (outcome.ok) return outcome.value

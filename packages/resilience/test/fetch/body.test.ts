@@ -16,6 +16,9 @@ function on(options: Partial<ResilientFetchOptions> = {}) {
   return { clock, up, isFree }
 }
 
+/** A poll whose default is a second, which a busy machine may take from a process at once. */
+const soon = <T>(look: () => T) => expect.poll(look, { timeout: 90_000 })
+
 const MB = 2 ** 20
 const big = Buffer.alloc(MB, 'keelson ')
 /** More than is read ahead by all buffers on the way. */
@@ -64,7 +67,7 @@ describe('the place of a limit', () => {
     const { url } = await origin((res) => res.end(big.subarray(0, 50_000)))
     const { up, isFree } = on()
     const answer = await up(url)
-    await expect.poll(isFree).toBe(true)
+    await soon(isFree).toBe(true)
     expect((await answer.arrayBuffer()).byteLength).toBe(50_000)
   })
 
@@ -75,7 +78,7 @@ describe('the place of a limit', () => {
     expect(await isFree()).toBe(false)
     await answer.body!.cancel()
     expect(await isFree()).toBe(true)
-    await expect.poll(() => open.size).toBe(0)
+    await soon(() => open.size).toBe(0)
   })
 
   test('goes back after bodyIdle when nobody reads, and the body can still be read', async () => {
@@ -122,7 +125,7 @@ describe('a body', () => {
       message: 'resilientFetch "up": the body was silent for 10000 ms ("bodyIdle")',
     })
     expect(await isFree()).toBe(true)
-    await expect.poll(() => open.size).toBe(0)
+    await soon(() => open.size).toBe(0)
   })
 
   test('that nobody reads keeps its place for bodyIdle after its last chunk', async () => {
@@ -185,7 +188,7 @@ describe('a body', () => {
     const { up, isFree } = on()
     const answer = await up(url)
     answers[0]!.socket!.resetAndDestroy()
-    await expect.poll(isFree).toBe(true)
+    await soon(isFree).toBe(true)
     await expect(answer.text()).rejects.toThrow(TypeError)
   })
 
@@ -200,7 +203,7 @@ describe('a body', () => {
     expect(await isFree()).toBe(false)
     leaving.abort(reason)
     await expect(texts[0]).rejects.toBe(reason)
-    await expect.poll(() => open.size).toBe(0)
+    await soon(() => open.size).toBe(0)
     expect(await isFree()).toBe(true)
     const staying = new AbortController()
     const quick = await origin((res) => res.end('quick'))
@@ -219,10 +222,10 @@ describe('a body', () => {
     let hedges = 0
     const leaving = new AbortController()
     const answer = up(url, { signal: leaving.signal })
-    await expect.poll(() => slow.arrived.length).toBe(1)
+    await soon(() => slow.arrived.length).toBe(1)
     await clock.advance(100)
     const text = (await answer).text()
-    await expect.poll(() => slow.open.size).toBe(0)
+    await soon(() => slow.open.size).toBe(0)
     expect(await isFree()).toBe(false)
     leaving.abort(new Error('left'))
     await expect(text).rejects.toThrow('left')
@@ -287,7 +290,7 @@ describe('an answer that nobody is given', () => {
     expect(one.arrived).toHaveLength(15)
     // What is read ahead lets the socket be used again.
     if (bytes === 100) expect(one.connections).toBeLessThan(15)
-    await expect.poll(() => one.underWay.size).toBe(0)
+    await soon(() => one.underWay.size).toBe(0)
   })
 
   test('is cancelled when the caller leaves between two attempts, and when it comes too late', async () => {
@@ -296,12 +299,12 @@ describe('an answer that nobody is given', () => {
     const leaving = new AbortController()
     const left = up(url, { signal: leaving.signal })
     left.catch(() => {})
-    await expect.poll(async () => (await up.pipeline.inspect()).counts['attempts']).toBe(1)
-    await expect.poll(async () => (await up.pipeline.inspect()).inFlight).toBe(0)
+    await soon(async () => (await up.pipeline.inspect()).counts['attempts']).toBe(1)
+    await soon(async () => (await up.pipeline.inspect()).inFlight).toBe(0)
     expect([open.size, await isFree()]).toEqual([1, true])
     leaving.abort()
     await expect(left).rejects.toThrow('aborted')
-    await expect.poll(() => open.size).toBe(0)
+    await soon(() => open.size).toBe(0)
     const late = on({ attempt: 10, fetch: (input, init) => fetch(input, { ...init, signal: null }) })
     const gate = Promise.withResolvers<void>()
     const slow = await origin(async (res) => {
@@ -312,10 +315,10 @@ describe('an answer that nobody is given', () => {
     answer.catch(() => {})
     await late.clock.advance(10)
     await expect(answer).rejects.toMatchObject({ code: 'ATTEMPT_TIMEOUT' })
-    await expect.poll(() => slow.arrived.length).toBe(1)
+    await soon(() => slow.arrived.length).toBe(1)
     gate.resolve()
-    await expect.poll(late.isFree).toBe(true)
-    await expect.poll(() => slow.open.size).toBe(0)
+    await soon(late.isFree).toBe(true)
+    await soon(() => slow.open.size).toBe(0)
     await clock.advance(0)
   })
 })

@@ -8,6 +8,7 @@ import { until } from '../../../../tools/servers/until.ts'
 import { createLimiter, type LimiterStore } from '../../src/limiter/index.ts'
 import { postgresStore } from '../../src/postgres/index.ts'
 import { redisStore } from '../../src/redis/index.ts'
+import { patientPool } from './patient-pool.ts'
 
 const LIMIT = 100
 const alice = { scope: 's', key: 'alice' }
@@ -16,12 +17,12 @@ const some = (): string => `lost_${randomBytes(6).toString('hex')}`
 /** Takes of which one loses its reply, one is slow, and one meets a connection that nobody answers any more. */
 async function takesOverABadLine(proxy: FaultProxy, store: LimiterStore, takeBytes: RegExp): Promise<void> {
   const quotas = { name: 'q', limit: LIMIT, per: '1h' } as const
-  await using limiter = createLimiter({ name: 'lost', quotas, store, storeTimeout: '300ms', onStoreFailure: 'deny' })
+  await using limiter = createLimiter({ name: 'lost', quotas, store, storeTimeout: '5s', onStoreFailure: 'deny' })
   const up = (): Promise<true> =>
-    until('the store is back', 20_000, async () => ((await limiter.inspect()).store === 'up' ? true : undefined))
+    until('the store is back', 60_000, async () => ((await limiter.inspect()).store === 'up' ? true : undefined))
   const left = async (): Promise<number> => {
     await up()
-    return until('a peek at the store', 20_000, async () => {
+    return until('a peek at the store', 60_000, async () => {
       const { source, quotas } = await limiter.peek(alice)
       return source === 'store' ? quotas[0]!.remaining : undefined
     })
@@ -32,27 +33,31 @@ async function takesOverABadLine(proxy: FaultProxy, store: LimiterStore, takeByt
   }
 
   await take()
-  expect(await left()).toBe(LIMIT - told)
+  await until('the first is counted', 60_000, async () => (LIMIT - (await left()) === told ? true : undefined))
 
   const lost = proxy.loseReplyAfter((bytes) => takeBytes.test(bytes.toString('latin1')))
   await take()
   expect(await lost).toBe(true)
   // Counted, and nobody heard of it; a client that sends it again is told, and then it is taken back or its caller's.
-  await until('one count too many at most', 20_000, async () => {
+  await until('one count too many at most', 60_000, async () => {
     const counted = LIMIT - (await left())
     return counted === told || counted === told + 1 ? true : undefined
   })
   const tooMany = LIMIT - (await left()) - told
 
-  proxy.delay(400)
+  // There and back it is more than `storeTimeout`.
+  proxy.delay(3_600)
   await take()
   proxy.pass()
-  await until('what came too late was taken back', 20_000, async () =>
+  await until('what came too late was taken back', 60_000, async () =>
     LIMIT - (await left()) - told === tooMany ? true : undefined,
   )
 
   await up()
   await take()
+  await until('the last one is counted once', 60_000, async () =>
+    LIMIT - (await left()) - told === tooMany ? true : undefined,
+  )
   proxy.halfOpen()
   await take()
   proxy.resetAll()
@@ -79,8 +84,7 @@ test('Postgres: a reply that is lost is one count too many, never too few', asyn
   const direct = new pg.Pool({ connectionString: inject('databaseUrl'), max: 1 })
   url.hostname = proxy.host
   url.port = String(proxy.port)
-  const pool = new pg.Pool({ connectionString: url.href, max: 3, connectionTimeoutMillis: 2_000 })
-  pool.on('error', () => {})
+  const pool = patientPool({ connectionString: url.href, max: 3, connectionTimeoutMillis: 10_000 })
   const schema = some()
   try {
     const store = postgresStore(pool, { schema })

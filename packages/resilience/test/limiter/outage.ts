@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
-import pg from 'pg'
+import type pg from 'pg'
 import { migrate } from '@keelson/kernel/postgres'
 import type { PrivateServer } from '../../../../tools/servers/private-server.ts'
 import { startPostgres } from '../../../../tools/servers/postgres.ts'
@@ -8,6 +8,7 @@ import { startRedis } from '../../../../tools/servers/redis.ts'
 import type { LimiterStore } from '../../src/limiter/index.ts'
 import { postgresStore } from '../../src/postgres/index.ts'
 import { redisStore } from '../../src/redis/index.ts'
+import { patientPool } from './patient-pool.ts'
 
 /** A server that a test may hurt, and stores on it. */
 export interface HurtServer extends AsyncDisposable {
@@ -43,8 +44,7 @@ export const hurtServers: Record<'Redis' | 'Postgres', () => Promise<HurtServer>
     return {
       server,
       async open() {
-        const pool = new pg.Pool({ connectionString: server.url, max: 5, connectionTimeoutMillis: 2_000 })
-        pool.on('error', () => {})
+        const pool = patientPool({ connectionString: server.url, max: 5, connectionTimeoutMillis: 10_000 })
         pools.push(pool)
         const store = postgresStore(pool)
         await (migrated ??= migrate(pool, [store]))

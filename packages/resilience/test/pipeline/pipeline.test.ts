@@ -687,7 +687,7 @@ describe('the rest', () => {
       tracing.unsubscribe(subscriber as never)
     }
     expect(messages).toMatchObject([
-      { pipeline: 'up', outcome: 'ok' },
+      { pipeline: 'up', outcome: 'ok', attempts: 1 },
       { pipeline: 'up', outcome: 'failed' },
       { pipeline: 'up', outcome: 'failed' },
     ])

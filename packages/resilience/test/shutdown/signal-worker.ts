@@ -12,8 +12,11 @@ const hangs = (what: string) => () => {
 
 const SCENES: Record<string, { options?: ShutdownOptions; part: Part }> = {
   good: { part: { drain: () => systemClock.sleep(50), close: () => say('part closes') } },
-  'hangs in close': { options: { hardLimit: 1_000 }, part: { close: hangs('part closes') } },
-  'hangs in drain': { options: { drain: 200 }, part: { drain: hangs('part drains'), close: () => say('part closes') } },
+  'hangs in close': { options: { hardLimit: 6_000 }, part: { close: hangs('part closes') } },
+  'hangs in drain': {
+    options: { drain: 2_000 },
+    part: { drain: hangs('part drains'), close: () => say('part closes') },
+  },
   throws: {
     part: {
       close() {
