@@ -1,0 +1,5 @@
+export { webhookStoreSuite } from './webhook-store-suite.ts'
+export { brokenStores } from './broken-stores.ts'
+export { transactionalStoreSuite } from './transactional-store-suite.ts'
+export { brokenTransactionalStores } from './broken-transactional-stores.ts'
+export type { StoreUnderTest, TransactionalStoreUnderTest } from './store-under-test.ts'

@@ -1,0 +1,5 @@
+export { checkAddress, type Check } from './check-address.ts'
+export { checkUrl } from './check-url.ts'
+export { DialError, type DialStep } from './dial-error.ts'
+export type { ResolveHost, SafeAgentOptions } from './options.ts'
+export { safeAgent, safeConnector } from './safe-agent.ts'

@@ -1,0 +1,2 @@
+export type { Answer, AnswerScript } from './answer.ts'
+export { startReceiver, type ReceivedRequest, type Receiver, type ReceiverOptions } from './receiver.ts'

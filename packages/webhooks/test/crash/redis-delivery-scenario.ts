@@ -1,0 +1,3 @@
+import { deliveryOn } from './delivery-scenario.ts'
+
+export default deliveryOn('redis')
