@@ -1,0 +1,6 @@
+export { auditStoreSuite } from './audit-store-suite.ts'
+export type { StoreUnderTest } from './store-under-test.ts'
+export { brokenStores } from './broken-stores.ts'
+export { auditSinkSuite } from './audit-sink-suite.ts'
+export type { ArrivedEntry, SinkFault, SinkUnderTest } from './sink-under-test.ts'
+export { brokenSinks } from './broken-sinks.ts'

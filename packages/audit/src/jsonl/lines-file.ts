@@ -1,0 +1,94 @@
+import { access, open, rename, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** A file that grows, is put aside when it is big, and can be cut to where it was. */
+export interface LinesFile {
+  /** Cuts it to `state`; null: it is taken as it is. */
+  open(state: string | null): Promise<void>
+  /** Resolves when the bytes and the file's name are on the disk. */
+  append(bytes: Uint8Array): Promise<void>
+  /** What `open` wants: which file, and how long it is. */
+  state(): string | null
+  close(): Promise<void>
+}
+
+export function createLinesFile(path: string, rotateBytes: number): LinesFile {
+  let handle: FileHandle | undefined
+  /** The number that the file gets when it is put aside. */
+  let part = 1
+  let length = 0
+
+  async function openFile(): Promise<FileHandle> {
+    const opened = await open(path, 'a+', 0o600)
+    await syncFolder()
+    return opened
+  }
+
+  async function syncFolder(): Promise<void> {
+    const folder = await open(dirname(path), 'r')
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  }
+
+  async function rotate(): Promise<void> {
+    await close()
+    while (await exists(`${path}.${part}`)) part++
+    await rename(path, `${path}.${part}`)
+    part++
+    length = 0
+    handle = await openFile()
+  }
+
+  async function close(): Promise<void> {
+    const closing = handle
+    handle = undefined
+    await closing?.close()
+  }
+
+  return {
+    async open(state) {
+      await close()
+      const kept = state === null ? undefined : (JSON.parse(state) as { part: number; length: number })
+      part = kept?.part ?? 1
+      // Put aside behind the last cursor that was kept: what came since is written again.
+      if (kept !== undefined && (await exists(`${path}.${part}`))) await rename(`${path}.${part}`, path)
+      handle = await openFile()
+      const { size } = await handle.stat()
+      // Shorter than we left it: somebody took it away, and we go on behind what is there.
+      length = Math.min(size, kept?.length ?? size)
+      if (length < size) {
+        await handle.truncate(length)
+        await handle.datasync()
+      }
+    },
+
+    async append(bytes) {
+      if (handle === undefined) throw new Error(`${path} is not open`)
+      if (length > 0 && length + bytes.length > rotateBytes) await rotate()
+      try {
+        for (let at = 0; at < bytes.length;) {
+          const { bytesWritten } = await handle.write(bytes, at, bytes.length - at)
+          at += bytesWritten
+        }
+        await handle.datasync()
+        length += bytes.length
+      } catch (error) {
+        // Half a line must not stay before the next try.
+        await handle.truncate(length).catch(() => {})
+        throw error
+      }
+    },
+    state: () => JSON.stringify({ part, length }),
+    close,
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

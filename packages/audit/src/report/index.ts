@@ -1,0 +1,5 @@
+export { complianceReport } from './compliance-report.ts'
+export { renderReport } from './render-report.ts'
+export type { ComplianceReportOptions, Reported } from './options.ts'
+export type { ComplianceReport, ControlReport, Finding, Sample } from './report.ts'
+export type { FrameworkName } from './frameworks.ts'

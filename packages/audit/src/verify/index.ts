@@ -1,0 +1,5 @@
+export { AuditError, type AuditErrorCode } from '../error.ts'
+export { openCheckpoint, type OpenedCheckpoint } from './open-checkpoint.ts'
+export { verifyConsistency, type TreeText } from './verify-consistency.ts'
+export { verifyProof } from './verify-proof.ts'
+export { verifyTiles, type VerifyTilesOptions } from './verify-tiles.ts'

@@ -1,0 +1,8 @@
+export { syncStoreSuite } from './sync-store-suite.ts'
+export type { OpenTransaction, StoreUnderTest } from './store-under-test.ts'
+export { brokenStores } from './broken-stores.ts'
+export { syncWireSuite } from './sync-wire-suite.ts'
+export type { WireServer, WireUser } from './wire-server.ts'
+export { syncClientStoreSuite } from './sync-client-store-suite.ts'
+export type { ClientStoreUnderTest } from './client-store-under-test.ts'
+export { brokenClientStores } from './broken-client-stores.ts'
