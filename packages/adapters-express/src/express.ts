@@ -1,6 +1,7 @@
 import {
   HttpError,
   type Answer,
+  type AuditedRule,
   type CachedRule,
   type DeprecatedRule,
   type Exchange,
@@ -10,8 +11,10 @@ import {
   type InvalidatesRule,
   type Operation,
   type RateRule,
+  type ReceiveRule,
   type Route,
   type RoutePolicy,
+  type SignedRule,
 } from '@keelson/http'
 import { checkRouteMethods } from '@keelson/http/adapter'
 import {
@@ -46,8 +49,20 @@ export interface KeelsonExpress {
   etag(kind?: 'weak' | 'strong'): RequestHandler
   /** `route({ invalidates: rule })`: once the write has succeeded, and before its last byte leaves. */
   invalidates(rule: InvalidatesRule): RequestHandler
+  /**
+   * `route({ audited: rule })`: who did what, in the audit log. What authentication refuses is recorded with `early(policy)`
+   * of the same policy in front of it.
+   */
+  audited(rule: AuditedRule): RequestHandler
   /** `route({ rateLimit: rule })`: what is limited by address counts here, in front of authentication or behind it. */
   rateLimit(rule: RateRule | readonly RateRule[]): RequestHandler
+  /**
+   * `route({ receive: rule })`: a webhook of somebody else, verified over its bytes and handled once. Wherever the body
+   * is parsed; the handler asks `received()` of `@keelson/http` for it.
+   */
+  receive(rule: ReceiveRule): RequestHandler
+  /** `route({ signed: rule })`: a request that a user has signed, who is the principal of all that comes behind. */
+  signed(rule: SignedRule): RequestHandler
   /** `route({ allowIps: cidrs })`. */
   allowIps(cidrs: readonly string[]): RequestHandler
   /** `route({ deadline })`. */
@@ -119,7 +134,10 @@ export function createExpress(http: Http): KeelsonExpress {
     cached: (cached) => route({ cached }),
     etag: (etag = 'weak') => route({ etag }),
     invalidates: (invalidates) => route({ invalidates }),
+    audited: (audited) => route({ audited }),
     rateLimit: (rateLimit) => route({ rateLimit }),
+    receive: (receive) => route({ receive }),
+    signed: (signed) => route({ signed }),
     allowIps: (allowIps) => route({ allowIps }),
     deadline: (deadline) => route({ deadline }),
     deprecated: (deprecated) => route({ deprecated }),

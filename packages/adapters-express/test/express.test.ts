@@ -905,7 +905,8 @@ describe.each(subjects)('$framework on $name', ({ express, open: openDatabase, n
 
     it('of a policy stop the start', () => {
       const k = adapter()
-      expect(() => k.route({ audited: {} } as never)).toThrow(/unknown option "audited"/)
+      expect(() => k.route({ witnessed: {} } as never)).toThrow(/unknown option "witnessed"/)
+      expect(() => k.audited({ action: 'order.create' })).toThrow(/"audited" needs createHttp\(\{ audit \}\)/)
       expect(() => k.cached({ per: 'scope' } as never)).toThrow(/cached: "ttl" is required/)
       expect(() => k.early({ transactional: 1 } as never)).toThrow(/"transactional" must be true or false/)
       expect(() => k.idempotent({ ttl: '1h' } as never)).toThrow(/unknown option "ttl"/)

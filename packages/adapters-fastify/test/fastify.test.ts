@@ -22,7 +22,7 @@ afterEach(async () => {
 let logger: ReturnType<typeof recordingLogger>
 const httpWith = (options: HttpOptions = {}) => {
   logger = recordingLogger()
-  const idempotency = createIdempotency({ store: memoryStore() })
+  const idempotency = createIdempotency({ store: memoryStore(), wait: '1m' })
   return createHttp({ idempotency, scope: () => 'm1', logger, ...options })
 }
 
@@ -518,7 +518,7 @@ describe('a transactional route', () => {
   beforeAll(async () => {
     db = new PGlite()
     const store = postgresStore(db)
-    idempotency = createIdempotency({ store })
+    idempotency = createIdempotency({ store, storeTimeout: '10s' })
     await migrate(db, [store])
     await db.query('create table orders (id serial primary key, sku text)')
   })

@@ -60,7 +60,7 @@ it('a client that cancels its stream changes nothing: the handler goes on, and t
   const lines: { aborted?: boolean; bytes?: number }[] = []
   const nothing = (): void => {}
   const logger = { debug: nothing, warn: nothing, error: nothing, info: (line: object) => void lines.push(line) }
-  const idempotency = createIdempotency({ store: memoryStore() })
+  const idempotency = createIdempotency({ store: memoryStore(), wait: '1m' })
   await app.register(keelson, { http: createHttp({ idempotency, scope: () => 'm1', logger }) })
   const begun = Promise.withResolvers<void>()
   const release = Promise.withResolvers<void>()

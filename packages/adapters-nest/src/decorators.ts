@@ -40,6 +40,12 @@ export const Cacheable: CacheableDecorator = cacheableBy(Inject, KEELSON_CACHE)
 
 /** How often somebody may ask; all rules must admit. */
 export const RateLimit = (...rateLimit: RateRule[]): PolicyDecorator => Policy({ rateLimit })
+/** Who did what, in the audit log: refusals by guards are failures. */
+export const Audited = (audited: Required<RoutePolicy>['audited']): PolicyDecorator => Policy({ audited })
+/** A webhook of somebody else, verified over its bytes and handled once; the handler asks `received()` for it. */
+export const Receive = (receive: Required<RoutePolicy>['receive']): PolicyDecorator => Policy({ receive })
+/** A request that a user has signed (RFC 9421): whose key it is becomes the principal. */
+export const Signed = (signed: Required<RoutePolicy>['signed']): PolicyDecorator => Policy({ signed })
 /** Only these addresses: CIDR, v4 and v6. */
 export const AllowIps = (...allowIps: string[]): PolicyDecorator => Policy({ allowIps })
 /** Says so on each answer. */

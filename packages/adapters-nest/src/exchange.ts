@@ -15,25 +15,23 @@ const REPLY = Symbol('keelson.reply')
 /** A request of Express, of Fastify (around that of node:http), or of node:http before Fastify has made its own. */
 type PlatformRequest = IncomingMessage & Record<string | symbol, any>
 
-const express: NodeFrame<PlatformRequest> = {
+const frame: NodeFrame<PlatformRequest> = {
   target: (req) => req['originalUrl'] ?? req.url,
   route: (req) => (req['route'] ? `${req['baseUrl']}${req['route'].path}` : (req['routeOptions']?.url ?? '(none)')),
+  reply: (req) => req[REPLY],
 }
-const fastify = { ...express, reply: (req: PlatformRequest) => req[REPLY] }
-const captured = async ({ raw }: PlatformRequest, _: unknown, payload: unknown): Promise<unknown> =>
-  raw[EXCHANGE]?.payload(payload) ?? payload
+const captured = async ({ raw }: PlatformRequest, _: unknown, sent: unknown) => raw[EXCHANGE]?.payload(sent) ?? sent
 
 /** Begins every request before anything else of the application sees it: Nest mounts its body parsers later. */
 export function attach({ http, components }: CheckedOptions, host: HttpAdapterHost, isOwner: boolean): object {
   // At once; of a testing module in `createNestApplication()`; without HTTP never.
   host.init$.subscribe(() => {
-    const isFastify = host.httpAdapter.getType() === 'fastify'
-    const exchanges = nodeExchanges(isFastify ? fastify : express, http.maxRawBody)
+    const exchanges = nodeExchanges(frame, http.maxRawBody)
     host.httpAdapter.use((req: PlatformRequest, res: ServerResponse, next: () => void) => {
       if (EXCHANGE in req) next()
       else context.run(http.begin((req[EXCHANGE] = exchanges.of(req, res, req))), next)
     })
-    if (isFastify) host.httpAdapter.getInstance().addHook('onSend', captured)
+    if (host.httpAdapter.getType() === 'fastify') host.httpAdapter.getInstance().addHook('onSend', captured)
     http.adapter(`nest on ${host.httpAdapter.getType()}`)
   })
   const ours = [http, ...(isOwner ? components.values() : [])].filter((one) => 'inspect' in one)
@@ -45,8 +43,7 @@ export function exchangeOf(host: ArgumentsHost): NestExchange {
   const [raw, reply] = host.getArgs<[PlatformRequest, unknown]>()
   const x = (raw['raw'] ?? raw)[EXCHANGE] as NestExchange | undefined
   if (x === undefined) throw optionFailure('the application does not import KeelsonModule.forRoot({ http })')
-  raw[REPLY] = reply
-  return Object.assign(x, { raw })
+  return Object.assign(x, { raw: Object.assign(raw, raw['raw'] && { [REPLY]: reply }) })
 }
 
 /** Mounts a management API before `app.init()` or `app.listen()`; it sees the path behind `prefix`. */

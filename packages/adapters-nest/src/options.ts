@@ -1,13 +1,11 @@
 import { Inject, type DynamicModule, type FactoryProvider, type InjectionToken } from '@nestjs/common'
 import { HttpError, type CachesLike, type Http, type HttpOptions, type IdempotencyLike } from '@keelson/http'
-import type { HealthLike } from '@keelson/http/apis'
+import type { Components } from '@keelson/http/adapter'
+import type { HealthLike, WebhooksLike } from '@keelson/http/apis'
 import { checkOptions, opt } from '@keelson/kernel'
 
 /** What an application injects by its token; all optional. */
-export interface KeelsonComponents extends Pick<HttpOptions, 'idempotency' | 'cache' | 'db' | 'limiters'> {
-  readonly health?: HealthLike
-  readonly pipelines?: Readonly<Record<string, object>>
-}
+export type KeelsonComponents = Components
 
 /** What `KeelsonModule.forRoot` takes. `global`, default true: its tokens are known in every module. */
 export interface KeelsonModuleOptions extends Pick<DynamicModule, 'global'> {
@@ -38,8 +36,12 @@ export const KEELSON_HTTP: InjectionToken<Http> = token('http')
 export const KEELSON_IDEMPOTENCY: InjectionToken<IdempotencyLike> = token('idempotency')
 /** `components.cache`. */
 export const KEELSON_CACHE: InjectionToken<CachesLike> = token('cache')
+/** `components.audit`. */
+export const KEELSON_AUDIT: InjectionToken<NonNullable<HttpOptions['audit']>> = token('audit')
 /** `components.db`. */
 export const KEELSON_DB: InjectionToken<NonNullable<HttpOptions['db']>> = token('db')
+/** `components.webhooks`. */
+export const KEELSON_WEBHOOKS: InjectionToken<WebhooksLike> = token('webhooks')
 /** `components.health`. */
 export const KEELSON_HEALTH: InjectionToken<HealthLike> = token('health')
 /** `components.pipelines[name]`. */
@@ -55,7 +57,7 @@ export type CheckedOptions = { http: Http; problems: 'keelson' | 'all'; componen
 /** How this package refuses an option. */
 export const optionFailure = (message: string): HttpError => new HttpError('OPTION_INVALID', message)
 const object = opt.custom<object>('an object', (given) => typeof given === 'object' && given !== null)
-const COMPONENTS = ['idempotency', 'cache', 'db', 'health', 'pipelines', 'limiters']
+const COMPONENTS = ['idempotency', 'cache', 'audit', 'db', 'webhooks', 'health', 'pipelines', 'limiters']
 const SPEC = {
   http: opt.required(opt.port<Http>(['begin', 'compile', 'problem', 'adapter'])),
   components: opt.group(Object.fromEntries(COMPONENTS.map((name) => [name, object]))),

@@ -39,7 +39,7 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
 
   /** An application of all controllers. Transactional ones write to the database. */
   async function serve(o: Setting = {}): Promise<Running> {
-    const idempotency = createIdempotency({ store: memoryStore(), ...o.core })
+    const idempotency = createIdempotency({ store: memoryStore(), wait: '1m', ...o.core })
     cores.push(idempotency)
     const { transaction, transactional } = database.idempotency
     const http = createHttp({

@@ -4,11 +4,13 @@ import type { DatabaseLike } from '@keelson/kernel/postgres'
 import {
   Cached,
   Idempotent,
+  KEELSON_AUDIT,
   KEELSON_CACHE,
   KEELSON_DB,
   KEELSON_HEALTH,
   KEELSON_HTTP,
   KEELSON_IDEMPOTENCY,
+  KEELSON_WEBHOOKS,
   limiterToken,
   Pipeline,
   Policy,
@@ -23,12 +25,14 @@ export class Wired {
     @Inject(KEELSON_HTTP) http: Http,
     @Inject(KEELSON_IDEMPOTENCY) idempotency: IdempotencyLike,
     @Inject(KEELSON_CACHE) cache: CachesLike,
+    @Inject(KEELSON_AUDIT) audit: object,
     @Inject(KEELSON_DB) db: DatabaseLike,
+    @Inject(KEELSON_WEBHOOKS) webhooks: object,
     @Inject(KEELSON_HEALTH) health: object,
     @Pipeline('stripe') stripe: object,
     @Inject(limiterToken<object>('writes')) writes: object,
   ) {
-    this.injected = { http, idempotency, cache, db, health, stripe, writes }
+    this.injected = { http, idempotency, cache, audit, db, webhooks, health, stripe, writes }
   }
 }
 

@@ -4,10 +4,18 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify'
 import { Test } from '@nestjs/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createCache } from '@keelson/cache'
+import type { WebhooksLike } from '@keelson/http/apis'
 import { createHttp } from '@keelson/http'
 import { createIdempotency, memoryStore, type Idempotency } from '@keelson/idempotency'
 import { KEELSON_IDEMPOTENCY, KeelsonModule, limiterToken, mountApi, pipelineToken } from '@keelson/nest'
-import { KEELSON_CACHE, KEELSON_DB, KEELSON_HEALTH, type KeelsonComponents } from '@keelson/nest'
+import {
+  KEELSON_AUDIT,
+  KEELSON_CACHE,
+  KEELSON_DB,
+  KEELSON_HEALTH,
+  KEELSON_WEBHOOKS,
+  type KeelsonComponents,
+} from '@keelson/nest'
 import { recordingLogger } from '../../http/test/support.ts'
 import { nest, platforms, start, type Running } from './platforms.ts'
 import * as fixtures from './wiring.nest.ts'
@@ -32,11 +40,16 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
   function parts(): { components: Required<KeelsonComponents>; idempotency: Idempotency } {
     const idempotency = createIdempotency({ store: memoryStore() })
     const report = async (): Promise<never> => Promise.reject(new Error('not asked'))
+    const notAsked = (): never => {
+      throw new Error('not asked')
+    }
     const health = { liveness: report, readiness: report, startup: report }
     const components = {
       idempotency,
       cache: createCache({ name: 'app' }),
+      audit: { entry: notAsked, record: notAsked },
       db,
+      webhooks: { endpoints: {}, events: {}, deliveries: {}, signingKeys: {} } as unknown as WebhooksLike,
       health,
       pipelines: { stripe: { name: 's' } },
       limiters: { writes: { take: report, refund: report } },
@@ -46,7 +59,9 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
   const tokens = [
     KEELSON_IDEMPOTENCY,
     KEELSON_CACHE,
+    KEELSON_AUDIT,
     KEELSON_DB,
+    KEELSON_WEBHOOKS,
     KEELSON_HEALTH,
     pipelineToken('stripe'),
     limiterToken('writes'),
@@ -62,11 +77,23 @@ describe.each(platforms)(`${nest} on $platform`, (platform) => {
           : KeelsonModule.forRootAsync({ tokens, useFactory: async () => ({ http, components }) })
       const { app } = await serve(keelson, { imports: [WiredModule] })
       const { injected } = app.get(Wired, { strict: false })
-      expect(Object.keys(injected)).toEqual(['http', 'idempotency', 'cache', 'db', 'health', 'stripe', 'writes'])
+      expect(Object.keys(injected)).toEqual([
+        'http',
+        'idempotency',
+        'cache',
+        'audit',
+        'db',
+        'webhooks',
+        'health',
+        'stripe',
+        'writes',
+      ])
       expect(injected['http']).toBe(http)
       expect(injected['idempotency']).toBe(idempotency)
       expect(injected['cache']).toBe(components.cache)
+      expect(injected['audit']).toBe(components.audit)
       expect(injected['db']).toBe(db)
+      expect(injected['webhooks']).toBe(components.webhooks)
       expect(injected['health']).toBe(components.health)
       expect(injected['stripe']).toBe(components.pipelines['stripe'])
       expect(injected['writes']).toBe(components.limiters['writes'])

@@ -4,6 +4,7 @@ import { afterLeaving } from './after-leaving.ts'
 import { decideAnswer } from './decide-answer.ts'
 import type { Captured, Exchange } from './exchange.ts'
 import { inputProblem } from './input-problem.ts'
+import type { CheckedIdempotentRule } from './policy.ts'
 import { replay } from './replay.ts'
 
 /** What a captured write has from its http. */
@@ -12,13 +13,15 @@ export interface CapturedWriteParts {
   /** Larger bodies are not kept. */
   readonly maxBytes: number
   readonly correlationHeader: string
-  /** 5xx are answers like others. */
-  readonly keepsServerErrors: boolean
+  /** Which answers are kept. */
+  readonly preset: CheckedIdempotentRule['preset']
   readonly clock: Clock
   /** What is answered to a refusal. */
   refuse(error: KeelsonError): StoredResponse
   /** What came of the call, also when its answer is that of another run. */
   told(outcome: Outcome<unknown>): void
+  /** Awaited when the key is claimed. What it rejects with is the answer: the handler does not run, and the key is free. */
+  entering?: (() => Promise<void>) | undefined
   /** Awaited before the answer is stored. */
   settled?: ((captured: Captured) => Promise<void>) | undefined
   /** Why an answer that should have been kept is not. */
@@ -65,7 +68,12 @@ export function capturedWrite(
   }
 
   /** The work of the core: it lasts as long as the handler's answer. */
-  function work(execution: Execution): Promise<Kept> {
+  async function work(execution: Execution): Promise<Kept> {
+    if (parts.entering !== undefined) {
+      await parts.entering().catch((error: Error) => {
+        throw execution.notStarted(error)
+      })
+    }
     if (execution.fence === 0n) x.setHeader('Idempotency-Status', 'unprotected')
     const leaving = afterLeaving(x, parts.clock, execution.leaseMs, () => {
       parts.report('left')

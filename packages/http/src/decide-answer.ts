@@ -1,6 +1,7 @@
 import { endOf, type StoredResponse } from '@keelson/kernel'
 import type { Captured, Headers } from './exchange.ts'
 import { headerValues } from './header-values.ts'
+import type { CheckedIdempotentRule } from './policy.ts'
 import { storedHeaders } from './stored-headers.ts'
 
 /** What becomes of the key that a handler answered under. */
@@ -11,18 +12,21 @@ export type Decision =
   /** `hasBegun`: something may have happened outside. */
   | { readonly kind: 'release'; readonly why: string; readonly hasBegun: boolean }
 
-/** 5xx and refusals that may pass are no answer to keep, whatever their body is. */
+/** What is no answer to keep, whatever its body is: see {@link isKept}. */
 export function decideAnswer(
   captured: Captured,
-  o: { readonly keepsServerErrors: boolean; readonly correlationHeader: string; readonly isHead: boolean },
+  o: {
+    readonly preset: CheckedIdempotentRule['preset']
+    readonly correlationHeader: string
+    readonly isHead: boolean
+  },
 ): Decision {
   if (captured.kind === 'abandoned') {
     return { kind: 'release', why: 'the answer was broken off', hasBegun: captured.hasBegun ?? true }
   }
   const { status, headers } = captured.kind === 'whole' ? captured.response : captured
-  const isServerError = status >= 500
-  if (endOf(status) === 'rollback' && !(isServerError && o.keepsServerErrors)) {
-    return { kind: 'release', why: `answered ${status}`, hasBegun: isServerError }
+  if (!isKept(status, o.preset)) {
+    return { kind: 'release', why: `answered ${status}`, hasBegun: status >= 500 }
   }
   if (captured.kind === 'part') return { kind: 'spend', why: captured.why }
   if (status < 200) return { kind: 'release', why: `answered ${status}`, hasBegun: true }
@@ -34,6 +38,15 @@ export function decideAnswer(
     kind: 'keep',
     response: { status, headers: storedHeaders(headers, o.correlationHeader), body: captured.response.body },
   }
+}
+
+/**
+ * 5xx and refusals that may pass are none, unless `stripeV1` keeps a 5xx. Of a webhook only a success is kept: its sender
+ * comes again because it wants another answer.
+ */
+export function isKept(status: number, preset: CheckedIdempotentRule['preset']): boolean {
+  if (preset === 'receive' && status >= 300) return false
+  return endOf(status) !== 'rollback' || (status >= 500 && preset === 'stripeV1')
 }
 
 /** RFC 9110, section 8.6: without content, a length is that of another answer. */

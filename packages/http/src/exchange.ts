@@ -33,6 +33,8 @@ export interface Exchange {
   readonly route: string
   /** As the client asked, without the query. */
   readonly path: string
+  /** As the client asked, behind the '?'; '' without one. */
+  readonly query: string
   readonly searchParams: URLSearchParams
   /** Of the socket. */
   readonly remoteAddress: string

@@ -70,14 +70,15 @@ export function createHttp(options: HttpOptions = {}): Http {
   function begin(x: Exchange): KeelsonContext {
     const startedMs = o.clock.monotonic()
     const counters = noCounts()
-    const known = counted(
+    const known: { traceparent?: string } & KeelsonContext = counted(
       inboundContext(x, o, startedMs, (header) => metrics.badHeaders.inc({ header })),
       counters,
     )
     x.setHeader(o.correlation.header, known.correlationId!)
-    x.setHeader('traceparent', known.traceparent!)
     counts.requests++
-    watchRequest(x, states.begin(x, known, startedMs, counters), { metrics, log, clock: o.clock })
+    const span = watchRequest(x, states.begin(x, known, startedMs, counters), { metrics, log, clock: o.clock })
+    if (span !== undefined) known.traceparent = span
+    x.setHeader('traceparent', known.traceparent!)
     return known
   }
 
@@ -144,6 +145,7 @@ export function createHttp(options: HttpOptions = {}): Http {
       metrics,
       refuse: (error, x) => render(error, describeError(error), x),
       report,
+      statusOf: (error, x) => describeError(mapped(error, x)).status,
       seen: (x) => void (at.size < MAX_SEEN && at.add(`${x.method} ${x.route}`)),
       isClosed: () => closed,
     })

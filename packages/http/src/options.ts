@@ -1,3 +1,4 @@
+import type { Audit } from '@keelson/audit'
 import type { Caches } from '@keelson/cache'
 import type { Idempotency, TransactionalIdempotency } from '@keelson/idempotency'
 import {
@@ -25,6 +26,9 @@ export type IdempotencyLike = Pick<Idempotency, 'run'> &
 /** What http needs of `createCache`. */
 export type CachesLike = Pick<Caches, 'scope'>
 
+/** What http needs of `createAudit`. */
+export type AuditLike = Pick<Audit, 'entry' | 'record'>
+
 /** What http needs of `createLimiter`. */
 export type LimiterLike = Pick<Limiter, 'take' | 'refund'>
 
@@ -36,6 +40,8 @@ export interface HttpOptions {
   readonly idempotency?: IdempotencyLike
   /** For the rules `cached` and `invalidates`. What requests read of caches is counted into `counters()`. */
   readonly cache?: CachesLike
+  /** For the rule `audited`; in transactional routes on the same database. */
+  readonly audit?: AuditLike
   /** For the rule `rateLimit`, by names of 1 to 64 of `A-Z a-z 0-9 _ . -`. */
   readonly limiters?: Readonly<Record<string, LimiterLike>>
   /** Hears of each thrown error once, and of requests (see `requestLog`); silent by default. */
@@ -96,6 +102,7 @@ const SPEC = {
   db: opt.custom<DatabaseLike>('a pg Pool, a PGlite or a Database', isObject),
   idempotency: opt.port<IdempotencyLike>(['run']),
   cache: opt.port<CachesLike>(['scope']),
+  audit: opt.port<AuditLike>(['entry', 'record']),
   limiters: opt.custom<Readonly<Record<string, LimiterLike>>>(
     'limiters by names of 1 to 64 of A-Z a-z 0-9 _ . -',
     (given) => isObject(given) && Object.entries(given as object).every(isLimiter),
@@ -130,6 +137,7 @@ export interface CheckedOptions {
   readonly db: KnownDatabase | undefined
   readonly idempotency: IdempotencyLike | undefined
   readonly cache: CachesLike | undefined
+  readonly audit: AuditLike | undefined
   readonly limiters: Readonly<Record<string, LimiterLike>>
   readonly logger: Logger
   readonly clock: Clock

@@ -1,10 +1,12 @@
 import type { Cache, EntryOptions } from '@keelson/cache'
 import { checkOptions, isPlainText, isScope, opt, type Duration, type StoredResponse } from '@keelson/kernel'
+import type { RequestVerifier } from '@keelson/webhooks/request-signing'
+import type { Verifier } from '@keelson/webhooks/verify'
 import { checkDeprecation, type DeprecatedRule, type Deprecation } from './deprecation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
 import { isAddressList } from './addresses.ts'
-import { HEADER_NAME, OBJECT, type CachesLike, type LimiterLike } from './options.ts'
+import { HEADER_NAME, OBJECT, type AuditLike, type CachesLike, type LimiterLike } from './options.ts'
 
 /** A tenant, or how to read it from a request. */
 export type Scope = string | ((x: Exchange) => string | undefined)
@@ -38,6 +40,12 @@ export interface RoutePolicy {
    */
   readonly rateLimit?: RateRule | readonly RateRule[]
   /**
+   * Who did what, in the audit log: with `audit` of http. One entry a request, whatever its answer is; refusals by address,
+   * limit, key or the framework's authentication are failures. In a transactional route it commits with the rows; a
+   * handler that knows more, such as what changed, returns an `audit.entry()` of the same action in its place.
+   */
+  readonly audited?: AuditedRule
+  /**
    * How long the route may take, counted from the beginning of the request; with `deadline` of http the nearer one
    * counts. When it is over before the handler begins, 504 'deadline-exceeded'. A running handler is not stopped: the
    * calls that it makes obey `context.remaining()`.
@@ -45,6 +53,48 @@ export interface RoutePolicy {
   readonly deadline?: Duration
   /** Says so on each answer: `Deprecation`, `Sunset`, `Link`. */
   readonly deprecated?: DeprecatedRule
+  /**
+   * The request is a webhook of somebody else: verified over its bytes, 401 before anything is stored or run, and handled
+   * once: a redelivery gets the first success again. With `idempotency` of http. The handler asks `received()` for it.
+   */
+  readonly receive?: ReceiveRule
+  /**
+   * The request is signed by one of our users (RFC 9421); others get 401. Whose key it is becomes the principal, and the
+   * key's scope the tenant, of this rule and all behind it.
+   */
+  readonly signed?: SignedRule
+}
+
+/** How webhooks come in. */
+export interface ReceiveRule {
+  /** Of `@keelson/webhooks/verify`: `standard`, `github`, `stripe`, .. */
+  readonly verifier: Verifier
+  /** Whose messages they are, 1 to 64 of `A-Z a-z 0-9 _ . -`: ids of two sources never meet. */
+  readonly source: string
+  readonly scope: Scope
+  /** How long a message is remembered; default 7 d, longer than senders repeat. */
+  readonly retain?: Duration
+}
+
+/** How requests of users are signed. */
+export interface SignedRule {
+  /** `requestVerifier({ keys, nonces })` of `@keelson/webhooks/request-signing`. */
+  readonly verifier: RequestVerifier
+}
+
+/** What the entry of a request says beside who asked, from where, and what was answered. */
+export interface AuditedRule {
+  /** 'order.create': segments joined by dots, at most 128 characters. */
+  readonly action: string
+  /** What is acted upon. `r` is the answer; with `required` it is asked before the handler too, without one. */
+  readonly target?: (x: Exchange, r?: ResponseHead) => { readonly type: string; readonly id: string } | undefined
+  /**
+   * No handler runs before the log itself, and no spool, has taken that it is tried: else 503. The entry of its answer
+   * names that one. In a transactional route nothing more: there the write and its entry are one commit. Default false.
+   */
+  readonly required?: boolean
+  /** Default: the tenant of the route. A refusal whose tenant nobody knows is in the scope 'keelson'. */
+  readonly scope?: Scope
 }
 
 /** Status and headers of an answer. */
@@ -136,9 +186,12 @@ export interface CheckedPolicy {
   readonly invalidates: CheckedInvalidatesRule | undefined
   /** At least one. */
   readonly rateLimit: readonly CheckedRateRule[] | undefined
+  readonly audited: CheckedAuditedRule | undefined
   readonly allowIps: readonly string[] | undefined
   readonly deadline: number | undefined
   readonly deprecated: Deprecation | undefined
+  readonly receive: Verifier | undefined
+  readonly signed: RequestVerifier | undefined
 }
 
 export interface CheckedIdempotentRule {
@@ -151,7 +204,8 @@ export interface CheckedIdempotentRule {
   readonly fingerprint: NonNullable<IdempotentRule['fingerprint']>
   readonly retain: number | undefined
   readonly wait: number | undefined
-  readonly preset: 'stripeV1' | undefined
+  /** 'receive': the key is the webhook's, and only a success is kept. */
+  readonly preset: 'stripeV1' | 'receive' | undefined
 }
 
 export interface CheckedCachedRule {
@@ -181,6 +235,15 @@ export interface CheckedRateRule {
   readonly scope: Scope | undefined
 }
 
+export interface CheckedAuditedRule {
+  /** Which of all rules it is. */
+  readonly given: AuditedRule
+  readonly action: string
+  readonly target: AuditedRule['target']
+  readonly required: boolean
+  readonly scope: Scope | undefined
+}
+
 export interface CheckedInvalidatesRule {
   readonly tags: Tags
   readonly scope: Scope | undefined
@@ -203,8 +266,11 @@ const POLICY = {
     'an object, or an array of at least one',
     (given) => typeof given === 'object' && given !== null && (!Array.isArray(given) || given.length > 0),
   ),
+  audited: OBJECT,
   deadline: opt.duration(undefined, { min: 1, max: '24h' }),
   deprecated: OBJECT,
+  receive: OBJECT,
+  signed: OBJECT,
 }
 
 const scope = opt.custom<Scope>(
@@ -246,6 +312,13 @@ const RATE = {
   scope,
 }
 
+const AUDITED = {
+  action: opt.required(opt.string()),
+  target: opt.fn<NonNullable<AuditedRule['target']>>(),
+  required: opt.boolean(false),
+  scope,
+}
+
 const INVALIDATES = { tags: opt.required(tags), scope }
 
 const IDEMPOTENT = {
@@ -265,11 +338,22 @@ const IDEMPOTENT = {
   preset: opt.custom<'stripeV1'>("'stripeV1'", isOneOf('stripeV1')),
 }
 
+const RECEIVE = {
+  // That of signed requests answers later.
+  verifier: opt.required(opt.custom<Verifier>('a Verifier of @keelson/webhooks/verify', isVerifier)),
+  source: opt.required(opt.string(undefined, { match: /^[\w.-]{1,64}$/ })),
+  scope: opt.required(scope),
+  retain: opt.duration('7d', { min: '1s' }),
+}
+
+const SIGNED = { verifier: opt.required(opt.port<RequestVerifier>(['verify'])) }
+
 /** What of http a policy can build on. */
 export interface Available {
   readonly db: boolean
   readonly idempotency: boolean
   readonly cache: CachesLike | undefined
+  readonly audit: AuditLike | undefined
   readonly limiters: Readonly<Record<string, LimiterLike>>
   /** Idempotency on a store that shares its database with the business rows. */
   readonly transaction: boolean
@@ -281,30 +365,58 @@ export interface Available {
  * Reads a policy once, when its route is made.
  * @throws HttpError OPTION_INVALID that names the rule, the value and what is allowed or missing.
  */
-export function checkPolicy(policy: RoutePolicy, has: Available): CheckedPolicy {
+export function checkPolicy(policy: RoutePolicy, available: Available): CheckedPolicy {
   const checked = checkOptions('policy', policy, POLICY, optionFailure)
-  const { idempotent, deprecated, cached, invalidates, rateLimit, ...rest } = checked
+  const { idempotent, deprecated, cached, invalidates, rateLimit, audited, receive, signed, ...rest } = checked
   const { transactional } = rest
+  // A signature says who it is.
+  const has = { ...available, principal: available.principal || signed !== undefined }
   if (transactional && !has.db) throw optionFailure('policy: "transactional" needs createHttp({ db })')
   const read = (cached && 'cached') ?? (rest.etag ? 'etag' : undefined)
-  const write = (idempotent && 'idempotent') ?? (invalidates && 'invalidates') ?? (transactional && 'transactional')
+  const claims = (receive && 'receive') ?? (idempotent && 'idempotent')
+  const write = claims ?? (invalidates && 'invalidates') ?? (transactional && 'transactional')
+  if (receive && idempotent) throw optionFailure('policy: "receive" has a key of its own: leave "idempotent" out')
+  if (claims) checkCore(claims, transactional, has)
   if (read && write) throw optionFailure(`policy: "${read}" is for reads, "${write}" for writes: give one of them`)
+  const key = (receive && keyOf(receive)) ?? (idempotent && checkIdempotent(idempotent, transactional, has))
+  const hasTenant = { ...has, scope: has.scope || (key ?? (cached as CachedRule | undefined))?.scope !== undefined }
   return {
     ...rest,
     cached: cached && { ...checkCached(cached, has), etag: rest.etag ?? 'weak' },
     invalidates: invalidates && checkInvalidates(invalidates, transactional, has),
     rateLimit: rateLimit && checkRates([rateLimit].flat(), has),
     deprecated: deprecated === undefined ? undefined : checkDeprecation(deprecated),
-    idempotent: idempotent === undefined ? undefined : checkIdempotent(idempotent, transactional, has),
+    idempotent: key,
+    audited: audited && checkAudited(audited as AuditedRule, transactional, hasTenant),
+    receive: receive && (receive as ReceiveRule).verifier,
+    signed: signed && checkOptions('policy: signed', signed, SIGNED, optionFailure).verifier,
+  }
+}
+
+function checkCore(name: string, transactional: boolean, has: Available): void {
+  if (!has.idempotency) throw optionFailure(`policy: "${name}" needs createHttp({ idempotency })`)
+  if (!transactional || has.transaction) return
+  throw optionFailure(`policy: "${name}" with "transactional" needs idempotency on a store such as postgresStore`)
+}
+
+/** A webhook is one effect per message of its source, whoever else asks. */
+function keyOf(receive: object): CheckedIdempotentRule {
+  const { source, scope, retain } = checkOptions('policy: receive', receive, RECEIVE, optionFailure)
+  const own = { key: undefined, wait: undefined, preset: 'receive' } as const
+  return {
+    ...own,
+    scope,
+    retain,
+    operation: `webhook:${source}`,
+    share: true,
+    required: true,
+    header: '',
+    fingerprint: 'raw',
   }
 }
 
 function checkIdempotent(idempotent: object, transactional: boolean, has: Available): CheckedIdempotentRule {
   const rule = checkOptions('policy: idempotent', idempotent, IDEMPOTENT, optionFailure)
-  if (!has.idempotency) throw optionFailure('policy: "idempotent" needs createHttp({ idempotency })')
-  if (transactional && !has.transaction) {
-    throw optionFailure('policy: "idempotent" with "transactional" needs idempotency on a store such as postgresStore')
-  }
   if (transactional && rule.preset !== undefined) {
     throw optionFailure('policy: idempotent: "preset" is not for a transactional route: its 5xx leave nothing')
   }
@@ -325,14 +437,18 @@ function checkCached(given: object, has: Available): Omit<CheckedCachedRule, 'et
   if (rule.per === 'principal' && !has.principal)
     throw optionFailure('policy: cached: "per: \'principal\'" needs createHttp({ principal })')
   const { ttl, grace, tags } = rule
-  tried('cached', has, (cache) => cache.wrap('http', async () => 0, { ttl, grace, tags } as EntryOptions))
+  tried('cached', () => {
+    cacheOf(has).wrap('http', async () => 0, { ttl, grace, tags } as EntryOptions)
+  })
   return rule
 }
 
-/** The cache knows its own limits. */
-function tried(name: string, has: Available, call: (cache: Cache) => unknown): void {
+const cacheOf = (has: Available): Cache => has.cache!.scope('public')
+
+/** A core knows its own limits. */
+function tried(name: string, call: () => void): void {
   try {
-    call(has.cache!.scope('public'))
+    call()
   } catch (error) {
     throw optionFailure(`policy: ${name}: ${(error as Error).message}`)
   }
@@ -342,11 +458,25 @@ function checkInvalidates(given: InvalidatesRule, transactional: boolean, has: A
   const isRule = typeof given === 'object' && 'tags' in given
   const rule = checkOptions('policy: invalidates', isRule ? given : { tags: given }, INVALIDATES, optionFailure)
   needsCache('invalidates', rule, has)
-  tried('invalidates', has, (cache) => {
-    const { statements } = cache.drop(...(typeof rule.tags === 'function' ? ['http'] : rule.tags))
+  tried('invalidates', () => {
+    const { statements } = cacheOf(has).drop(...(typeof rule.tags === 'function' ? ['http'] : rule.tags))
     if (transactional && !statements) throw new Error('"transactional" needs createCache({ log })')
   })
   return rule
+}
+
+function checkAudited(given: AuditedRule, transactional: boolean, has: Available): CheckedAuditedRule {
+  const rule = checkOptions('policy: audited', given, AUDITED, optionFailure)
+  const { audit } = has
+  if (audit === undefined) throw optionFailure('policy: "audited" needs createHttp({ audit })')
+  if (rule.scope === undefined && !has.scope) throw noScope('audited')
+  tried('audited', () => {
+    const entry = { scope: 'public', action: rule.action, actor: { type: 'system', id: 'http' } }
+    const { statements } = audit.entry({ ...entry, data: { status: 200 } })
+    if (transactional && !statements)
+      throw new Error('"transactional" needs createAudit() on a store such as postgresStore')
+  })
+  return { ...rule, given }
 }
 
 function checkRates(given: readonly RateRule[], has: Available): readonly CheckedRateRule[] {
@@ -374,6 +504,11 @@ function needsCache(name: string, rule: { readonly scope: Scope | undefined }, h
 
 function noScope(name: string): Error {
   return optionFailure(`policy: ${name}: "scope" is required here or in createHttp; write 'public' to share`)
+}
+
+function isVerifier(given: unknown): boolean {
+  const { scheme, verify } = Object(given) as Partial<Verifier>
+  return typeof verify === 'function' && typeof scheme === 'string'
 }
 
 function isOperation(given: unknown): boolean {

@@ -20,6 +20,12 @@ export function noContent(effects?: readonly Effect[]): Reply<undefined> {
   return reply(204, undefined, effects)
 }
 
+/** The same answer with one effect more. */
+export function withEffect({ response, effects }: Reply, effect: Effect): Reply {
+  const { status, headers, body } = response
+  return reply(status, body.length === 0 ? undefined : body, [...effects, effect], headers)
+}
+
 /** What a handler returned, as an answer. */
 export function asReply(value: unknown): Reply {
   return isReply(value) ? value : ok(value)

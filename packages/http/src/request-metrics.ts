@@ -9,6 +9,7 @@ export interface RequestMetrics {
   readonly cache: Counter<'route' | 'result'>
   readonly limited: Counter<'limiter'>
   readonly notStored: Counter<'why'>
+  readonly notAudited: Counter<'why'>
   readonly badHeaders: Counter<'header'>
   families(): MetricFamily[]
 }
@@ -34,6 +35,7 @@ export function createRequestMetrics(): RequestMetrics {
     cache: metrics.counter('cache', 'What came of cached routes.', ['route', 'result']),
     limited: metrics.counter('limited', 'Requests that were refused for there were too many.', ['limiter']),
     notStored: metrics.counter('not_stored', 'Answers that are not kept.', ['why']),
+    notAudited: metrics.counter('not_audited', 'Answers whose entry the audit log did not take.', ['why']),
     badHeaders: metrics.counter('bad_headers', 'Request headers that mean nothing.', ['header']),
     families: () => metrics.families(),
   }

@@ -1,9 +1,24 @@
 import type { Call } from '@keelson/idempotency'
+import type { Verified } from '@keelson/webhooks/verify'
 import type { KeelsonContext } from '@keelson/kernel'
 import type { Counters } from './counters.ts'
 import type { Exchange } from './exchange.ts'
 import type { Taken } from './limiting/rate-headers.ts'
-import type { RateRule } from './policy.ts'
+import type { AuditedRule, RateRule } from './policy.ts'
+
+/** What a rule `audited` knows of a request. */
+export interface Audited {
+  /** Its entry is under way, or there. */
+  isTold: boolean
+  /** The handler runs, or has run: its answer is what counts. */
+  isEntered: boolean
+  /** The status that the transaction commits with an entry of its own. */
+  committing: number | undefined
+  /** The id of the entry that told before the handler what is tried. */
+  intent: string | undefined
+  /** Waits for a handler whose client has left. */
+  left: { cancel(): void } | undefined
+}
 
 /** What an http keeps of a request that began. */
 export interface RequestState {
@@ -21,6 +36,12 @@ export interface RequestState {
   cache: string | undefined
   /** What was taken of limiters, by the rule as it was given; undefined without such a rule. */
   limits: Map<RateRule, Taken> | undefined
+  /** By the rule as it was given; undefined without one. */
+  audited: Map<AuditedRule, Audited> | undefined
+  /** What the rule `signed` has accepted: it uses nonces up. */
+  signedBy: object | undefined
+  /** The webhook that the rule `receive` has accepted. */
+  received: Verified | undefined
   /** The call under its key, of the route that has read it last. */
   call: { readonly by: object; readonly read: Promise<Call | undefined> } | undefined
 }
@@ -47,6 +68,9 @@ export function createRequestStates(): RequestStates {
         isReplayed: false,
         cache: undefined,
         limits: undefined,
+        audited: undefined,
+        signedBy: undefined,
+        received: undefined,
         call: undefined,
       }),
     of: (x) => (x as Known)[STATE],

@@ -1,17 +1,16 @@
-import type { Call, Outcome, TransactionalIdempotency } from '@keelson/idempotency'
-import { context, isScope, traced, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
+import { context, isScope, type KeelsonContext, type StoredResponse } from '@keelson/kernel'
 import { rawBodyUnavailable } from './body-tap.ts'
+import type { Auditing } from './auditing/index.ts'
 import type { Caching } from './caching/index.ts'
 import type { CapturedWriteParts } from './captured-write.ts'
 import { deadlineOf, earlyRules } from './early-rules.ts'
 import { HttpError } from './error.ts'
 import type { Exchange } from './exchange.ts'
-import { operationName } from './operation-name.ts'
 import type { Work } from './operation.ts'
 import type { CheckedOptions } from './options.ts'
 import { checkPolicy, type RoutePolicy } from './policy.ts'
-import { isHttpProblem } from './problem.ts'
 import { principalOf, scopeOf } from './owner.ts'
+import { RECEIVED } from './received.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 import type { RequestState, RequestStates } from './request-state.ts'
 
@@ -37,6 +36,8 @@ export interface RouteParts {
   refuse(error: Error, x: Exchange): StoredResponse
   /** Why an answer that should have been kept is not. */
   report(x: Exchange, why: string, error?: unknown): void
+  /** Of the answer to a thrown thing. */
+  statusOf(error: unknown, x: Exchange): number
   /** The route came to this request. */
   seen(x: Exchange): void
   isClosed(): boolean
@@ -44,11 +45,12 @@ export interface RouteParts {
 
 /** @throws HttpError OPTION_INVALID */
 export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
-  const { options: o, states, metrics, refuse, report, seen, isClosed } = parts
+  const { options: o, states, refuse, seen, isClosed } = parts
   const rules = checkPolicy(policy, {
     db: o.db !== undefined,
     idempotency: o.idempotency !== undefined,
     cache: o.cache,
+    audit: o.audit,
     limiters: o.limiters,
     transaction: o.idempotency?.transaction !== undefined && o.idempotency.transactional !== false,
     scope: o.scope !== undefined,
@@ -57,25 +59,26 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   const { transactional, idempotent } = rules
   // Who does not need them does not load them.
   const limits =
-    rules.rateLimit === undefined
-      ? undefined
-      : later(import('./limiting/index.ts').then(({ limiting }) => limiting(rules.rateLimit!, parts)))
+    rules.rateLimit && later(import('./limiting/index.ts').then(({ limiting }) => limiting(rules.rateLimit!, parts)))
   const refuseEarly = earlyRules(rules, parts, limits && (async (x, state) => (await limits).early(x, state)))
-  const keyed = idempotent === undefined ? undefined : later(import('./keyed.ts'))
+  const isVerified = rules.signed !== undefined || rules.receive !== undefined
+  const verifies = isVerified
+    ? later(import('./verifying.ts').then(({ verifying }) => verifying(rules, parts)))
+    : undefined
+  const keys = idempotent && later(import('./keyed.ts').then(({ keyed }) => keyed(idempotent, parts)))
   const unguarded = transactional ? later(import('./unguarded-write.ts')) : undefined
   const isCaching = rules.cached !== undefined || rules.invalidates !== undefined || Boolean(rules.etag)
   const cachingRules = isCaching
     ? later(import('./caching/index.ts').then(({ caching }) => caching(rules, { ...parts, claim: claimOnce })))
     : undefined
-
-  /** The call under the request's key, read once; undefined without a key. */
-  async function callOf(x: Exchange, state: RequestState): Promise<Call | undefined> {
-    if (idempotent === undefined) return undefined
-    if (state.call?.by !== parts) {
-      state.call = { by: parts, read: keyed!.then(({ readCall }) => readCall(x, idempotent, o)) }
-    }
-    return state.call.read
-  }
+  const { audited } = rules
+  const audits =
+    audited &&
+    later(
+      import('./auditing/index.ts').then(({ auditing }) =>
+        auditing(audited, { ...parts, contextOf, preset: idempotent?.preset, claim: claimOnce }),
+      ),
+    )
 
   function stateOf(x: Exchange): RequestState {
     const state = states.of(x)
@@ -83,17 +86,10 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
     return state
   }
 
-  /** What stands between the request and its handler. */
-  async function check(x: Exchange, state: RequestState): Promise<StoredResponse | undefined> {
+  /** Who asks is known before anything is counted or claimed for them. */
+  async function verify(x: Exchange, state: RequestState): Promise<StoredResponse | undefined> {
     if (isClosed()) return refuse(new HttpError('CLOSED', 'this process no longer takes requests'), x)
-    try {
-      await callOf(x, state)
-      return undefined
-    } catch (error) {
-      if (!isHttpProblem(error) || error.status >= 500) throw error
-      if (error.code.startsWith('key-')) count(x, error.code.slice('key-'.length))
-      return refuse(error, x)
-    }
+    return verifies && (await verifies)(x, state)
   }
 
   /** A second claim of one request could only wait for the first. */
@@ -106,50 +102,35 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
   async function early(x: Exchange): Promise<StoredResponse | undefined> {
     const state = stateOf(x)
     seen(x)
-    return refuseEarly(x, state)
+    const audit = await audits
+    audit?.begin(x)
+    return told(x, audit, await refuseEarly(x, state))
   }
 
   async function late(x: Exchange): Promise<StoredResponse | undefined> {
     const state = stateOf(x)
-    const limited = limits && !isClosed() ? await (await limits).late(x, state) : undefined
-    const refusal = limited ?? (await check(x, state))
-    if (refusal !== undefined || transactional) return refusal
-    const [call, caching] = [await callOf(x, state), await cachingRules]
-    if (call === undefined) return caching && context.run(contextOf(x), () => caching.late(x))
-    claimOnce(x)
-    const { capturedWrite } = await keyed!
-    const parts: CapturedWriteParts = {
-      idempotency: o.idempotency!,
-      maxBytes: o.maxStoredBytes,
-      correlationHeader: o.correlation.header,
-      keepsServerErrors: idempotent?.preset === 'stripeV1',
-      clock: o.clock,
-      refuse: (error) => refuse(error, x),
-      told: (outcome) => told(x, state, outcome),
-      settled: settledBy(x, caching),
-      report: (...about) => report(x, ...about),
+    const refusal =
+      (await verify(x, state)) ??
+      (limits && (await (await limits).late(x, state))) ??
+      (keys && (await (await keys).check(x, state)))
+    const audit = await audits
+    if (refusal !== undefined || transactional) return told(x, audit, refusal)
+    const [call, caching] = [await (await keys)?.callOf(x, state), await cachingRules]
+    if (call === undefined) {
+      if (caching === undefined && audit === undefined) return undefined
+      const rest = caching && ((settled?: Settled) => caching.late(x, settled))
+      return context.run(contextOf(x), () => (audit === undefined ? rest?.() : audit.around(x, rest)))
     }
-    return context.run(contextOf(x), () => capturedWrite(x, call, parts))
-  }
-
-  function told(x: Exchange, state: RequestState, outcome: Outcome<unknown>): void {
-    state.isReplayed = outcome.ok && outcome.replayed
-    count(x, outcome.ok ? outcome.kind : outcome.code.toLowerCase())
-    if (!outcome.ok || !outcome.replayed) return
-    const { operationId, firstTraceparent } = outcome
-    void traced(
-      'http:replay',
-      () => ({ method: x.method, route: x.route, operationId, firstTraceparent, ...idsOf(state.context) }),
-      async () => {},
-    )
-  }
-
-  function count(x: Exchange, outcome: string): void {
-    metrics.idempotency.inc({ route: x.route, outcome })
+    claimOnce(x)
+    const rule = (await keys)!
+    const around = { entering: audit && (() => audit.before(x)), settled: settledBy(x, caching, audit) }
+    const answer = await context.run(contextOf(x), () => rule.captured(x, state, call, around))
+    if (answer === undefined) audit?.enter(x)
+    return told(x, audit, answer)
   }
 
   function contextOf(x: Exchange): KeelsonContext {
-    const tenant = scopeOf(x, (idempotent ?? rules.cached)?.scope ?? o.scope)
+    const tenant = scopeOf(x, (idempotent ?? rules.cached)?.scope, o)
     const principal = principalOf(x, o)
     const state = states.of(x)
     const deadline = state === undefined ? undefined : deadlineOf(state, rules.deadline)
@@ -158,6 +139,7 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
       ...(deadline === undefined ? {} : { deadline }),
       ...(isScope(tenant) ? { tenant } : {}),
       ...(principal === undefined ? {} : { principal }),
+      ...(state?.received === undefined ? {} : { [RECEIVED]: state.received }),
     }
     if (state !== undefined) state.known = known
     return known
@@ -165,30 +147,26 @@ export function compileRoute(policy: RoutePolicy, parts: RouteParts): Route {
 
   async function transact(x: Exchange, handler: Work): Promise<StoredResponse> {
     const state = stateOf(x)
-    const refusal = await check(x, state)
-    if (refusal !== undefined) return refusal
-    const [call, caching] = [await callOf(x, state), await cachingRules]
+    const refusal = (await verify(x, state)) ?? (keys && (await (await keys).check(x, state)))
+    const audit = await audits
+    if (refusal !== undefined) return told(x, audit, refusal)
+    const [call, caching] = [await (await keys)?.callOf(x, state), await cachingRules]
     const work: Work = async (tx, op) => {
       const value = await handler(tx, op)
       if (x.headersSent) throw new HttpError('INPUT_INVALID', 'a transactional handler must not send its answer')
-      return caching?.invalidation === undefined ? value : caching.invalidation.within(x, value)
+      const answer = caching?.invalidation === undefined ? value : caching.invalidation.within(x, value)
+      return audit === undefined ? answer : audit.within(x, answer)
     }
     const known = contextOf(x)
-    return context.run(known, async () => {
+    const write = async (): Promise<StoredResponse> => {
       if (call === undefined) {
-        const op = operationName(x.method, x.path)
         const { unguardedWrite } = await unguarded!
-        return unguardedWrite(o.db!, { ...o, op, scope: known.tenant }, work)
+        return unguardedWrite(x, { ...o, db: o.db!, scope: known.tenant }, work)
       }
       claimOnce(x)
-      const { guardedWrite } = await keyed!
-      const core = o.idempotency as TransactionalIdempotency
-      const result = await guardedWrite(x, core, { ...call, retries: o.retries }, work, {
-        correlationHeader: o.correlation.header,
-        told: (outcome) => told(x, state, outcome),
-      })
-      return 'refusal' in result ? refuse(result.refusal, x) : result.response
-    })
+      return (await keys)!.transacted(x, state, call, work)
+    }
+    return context.run(known, () => (audit === undefined ? write() : audit.committing(x, write)))
   }
 
   return {
@@ -206,10 +184,22 @@ function later<T>(module: Promise<T>): Promise<T> {
   return module
 }
 
-function settledBy(x: Exchange, caching: Caching | undefined): CapturedWriteParts['settled'] {
-  return caching?.invalidation === undefined ? undefined : (captured) => caching.invalidation!.after(x, captured)
+type Settled = NonNullable<CapturedWriteParts['settled']>
+
+function settledBy(x: Exchange, caching: Caching | undefined, audit: Auditing | undefined): Settled | undefined {
+  if (caching?.invalidation === undefined && audit === undefined) return undefined
+  return async (captured) => {
+    await caching?.invalidation?.after(x, captured)
+    await audit?.settled(x)(captured)
+  }
 }
 
-function idsOf({ correlationId, traceparent }: KeelsonContext): object {
-  return { correlationId, traceparent }
+/** What is answered in place of a handler leaves when it is recorded. */
+async function told<A extends StoredResponse | undefined>(
+  x: Exchange,
+  audit: Auditing | undefined,
+  answer: A,
+): Promise<A> {
+  if (answer !== undefined) await audit?.answered(x, answer)
+  return answer
 }

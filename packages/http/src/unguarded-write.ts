@@ -1,5 +1,7 @@
 import { endOf, uuidv7, type Clock, type Logger, type Reply, type StoredResponse } from '@keelson/kernel'
 import { effectContext, effectStatements, runAfterCommit, unit, type DatabaseLike } from '@keelson/kernel/postgres'
+import type { Exchange } from './exchange.ts'
+import { operationName } from './operation-name.ts'
 import type { Operation, Work } from './operation.ts'
 import { asReply } from './replies.ts'
 
@@ -15,20 +17,20 @@ const ENDED = new DOMException('the transaction has ended', 'AbortError')
  * Rejects with what `work` threw, after a rollback, and with the errors of `unit` and `effectStatements`.
  */
 export async function unguardedWrite(
-  db: DatabaseLike,
-  o: { op: string; scope: string | undefined; retries: number; clock: Clock; logger: Logger },
+  { method, path }: Pick<Exchange, 'method' | 'path'>,
+  o: { db: DatabaseLike; scope: string | undefined; retries: number; clock: Clock; logger: Logger },
   work: Work,
 ): Promise<StoredResponse> {
   const ended = new AbortController()
   const operation: Operation = {
     operationId: uuidv7(o.clock),
     ...(o.scope === undefined ? {} : { scope: o.scope }),
-    op: o.op,
+    op: operationName(method, path),
     signal: ended.signal,
   }
   const ctx = effectContext({ ...operation, clock: o.clock })
   try {
-    const { response, effects } = await unit<Pick<Reply, 'response' | 'effects'>>(db, {
+    const { response, effects } = await unit<Pick<Reply, 'response' | 'effects'>>(o.db, {
       open: [{ text: `savepoint ${SAVEPOINT}` }],
       retries: o.retries,
       async work(tx) {

@@ -253,11 +253,12 @@ describe('a cached route', () => {
     for (let i = 0; i < 5; i++) {
       expect(await ask(site, {})).toMatchObject({ ran: false, status: 200 })
     }
-    await vi.waitFor(async () => {
+    const again = async (): Promise<void> => {
       const [loads] = cache.metrics().filter(({ name }) => name === 'keelson_cache_loads_total')
       expect(loads!.samples[0]!.value).toBeGreaterThan(1)
       expect((await cache.inspect()).loads.running).toBe(0)
-    })
+    }
+    await vi.waitFor(again, { timeout: 30_000 })
   })
 
   it('a closed cache is one that is away', async () => {

@@ -10,7 +10,7 @@ const all: HttpOptions = { db, idempotency, scope: () => 'm1' }
 describe('a policy is refused when it is compiled', () => {
   it.each<[string, unknown, HttpOptions, RegExp]>([
     ['an unknown rule', { idempotant: {} }, all, /unknown option "idempotant"; did you mean "idempotent"\?/],
-    ['a rule of a later version', { audited: { action: 'a' } }, all, /unknown option "audited"/],
+    ['a rule of a later version', { witnessed: {} }, all, /unknown option "witnessed"/],
     ['no object', 'transactional', all, /options must be an object \(got 'transactional'\)/],
     [
       'transactional without db',

@@ -150,12 +150,14 @@ describe('the idempotency key', () => {
   })
 
   it('answers hostile input in linear time', () => {
-    const startMs = performance.now()
+    // What the machine takes from the process is none of it.
+    const start = process.cpuUsage()
     for (const part of ['\\"', ';a', ';a="', ';a=%"%c3', ' ', '1.']) {
       for (const end of ['', '"', '\u0000']) parsed([`"${part.repeat(8_000)}${end}`])
       parsed([`"x"${part.repeat(8_000)}\u0000`])
     }
-    expect(performance.now() - startMs).toBeLessThan(1_000)
+    const { user, system } = process.cpuUsage(start)
+    expect((user + system) / 1_000).toBeLessThan(2_000)
   })
 })
 

@@ -1,4 +1,5 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { createHttp, problem, type Http } from '@keelson/http'
@@ -135,6 +136,28 @@ it('keelson:http:request is told of the beginning and the end of a request', asy
   unsubscribe('tracing:keelson:http:request:asyncEnd', hear)
   const begun = { method: 'POST', path: '/orders/1', correlationId, traceparent }
   expect(told).toMatchObject([begun, { ...begun, route: '/orders/:id', status: 201, bytes: 100, aborted: false }])
+})
+
+it('a tracer that makes the request a span gives it its traceparent: in the context, and in the answer', async () => {
+  const storage = (globalThis as never as Record<symbol, AsyncLocalStorage<object>>)[Symbol.for('keelson.context')]!
+  const inbound = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const span = '00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01'
+  const parents: unknown[] = []
+  const start = channel('tracing:keelson:http:request:start')
+  start.bindStore(storage, (message) => {
+    parents.push((message as { parent: unknown }).parent)
+    return { traceparent: span }
+  })
+  const http = createHttp()
+  const headers: [string, string][][] = [[['traceparent', inbound]], [['traceparent', 'none']], []]
+  for (const given of headers) {
+    const x = exchange({ headers: given })
+    expect(http.begin(x).traceparent).toBe(span)
+    x.end(200)
+    expect(x.answerHeaders['traceparent']).toBe(span)
+  }
+  start.unbindStore(storage)
+  expect(parents).toEqual([inbound, undefined, undefined])
 })
 
 it('keelson:http:capture and :replay are told of what is stored and given again', async () => {

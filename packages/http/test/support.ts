@@ -49,6 +49,7 @@ export function exchange(given: Given = {}): TestExchange {
   return {
     method,
     path,
+    query,
     route,
     raw,
     searchParams: new URLSearchParams(query),

@@ -16,10 +16,20 @@ export function textAnswer(text: string, contentType: string, status = 200): Res
   })
 }
 
+/** What may be kept, and how. */
+const KEPT = new WeakMap<Response, string>()
+
+/** The same answer, which clients may keep, as no other. */
+export function kept(response: Response, cacheControl: string): Response {
+  KEPT.set(response, cacheControl)
+  return response
+}
+
 /** What every answer of a management API says, and HEAD without a body. The headers of a given Response may be frozen. */
-export function sealed(request: Request, { status, statusText, headers, body }: Response): Response {
+export function sealed(request: Request, response: Response): Response {
+  const { status, statusText, headers, body } = response
   const all = new Headers(headers)
-  all.set('Cache-Control', 'no-store')
+  all.set('Cache-Control', KEPT.get(response) ?? 'no-store')
   all.set('X-Content-Type-Options', 'nosniff')
   const withoutBody = request.method === 'HEAD'
   if (withoutBody) void body?.cancel()

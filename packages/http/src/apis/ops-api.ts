@@ -14,13 +14,22 @@ import { optionFailure } from '../error.ts'
 import type { FetchHandler } from '../fetch-handler.ts'
 import { problem } from '../problem.ts'
 import { json, textAnswer } from './answer.ts'
+import { asked } from './asked.ts'
+import { AUTHORIZE, type Authorize } from './authorize.ts'
 import { breakerReader, type PipelineLike } from './breakers.ts'
-import { explain } from './explain.ts'
+import { explain, type Explained } from './explain.ts'
 import { HEALTH_METHODS, type HealthLike, type HealthReport } from './health-api.ts'
 import { healthFamilies, readHealth } from './health-metrics.ts'
 import { metricPage, readMetrics, unreadableFamily, type MetricReading } from './metric-page.ts'
+import { deadDeliveries, type OpsWebhooks } from './ops/deliveries.ts'
+import { createDesk } from './ops/desk.ts'
+import { auditSearch, type OpsAudit } from './ops/entries.ts'
+import { explainBox } from './ops/explain-box.ts'
+import { hrefOf } from './ops/elements.ts'
+import type { Ask } from './ops/section.ts'
+import { stuckKeys, type OpsIdempotency } from './ops/stuck-keys.ts'
 import { pagePolicy, statusPage } from './page.ts'
-import { apiOf, type Authorize } from './router.ts'
+import { apiOf, type ApiCall } from './router.ts'
 import { statusReader, worstOf } from './status.ts'
 import { readSystem, systemFamilies } from './system-metrics.ts'
 
@@ -39,6 +48,12 @@ export interface OpsApiOptions {
   readonly components: readonly OpsComponent[]
   readonly pipelines?: readonly PipelineLike[]
   readonly health?: HealthLike
+  /** For the page: dead deliveries of a tenant, and buttons that send them again. */
+  readonly webhooks?: OpsWebhooks
+  /** For the page: keys of which nobody knows how their run ended, and buttons that let them run again. */
+  readonly idempotency?: OpsIdempotency
+  /** For the page: a search of the log, over all tenants. */
+  readonly audit?: OpsAudit
   /** Required: what stands here is not for everybody. 'public' is spelled out. */
   readonly authorize: Authorize
   /** How long one component may take to answer; default 1 s. The others are answered without it. */
@@ -66,26 +81,38 @@ const SPEC = {
   components: opt.required(opt.custom<readonly OpsComponent[]>(COMPONENTS, isArrayOf(['inspect', 'metrics']))),
   pipelines: opt.custom<readonly PipelineLike[]>(PIPELINES, isArrayOf(['state']), []),
   health: opt.port<HealthLike>(HEALTH_METHODS),
-  authorize: opt.required(
-    opt.custom<Authorize>("'public' or a function", (given) => given === 'public' || typeof given === 'function'),
-  ),
+  webhooks: opt.custom<OpsWebhooks>('what createWebhooks() answers', isWebhooks),
+  idempotency: opt.port<OpsIdempotency>(['stuck', 'resolve']),
+  audit: opt.port<OpsAudit>(['query']),
+  authorize: AUTHORIZE,
   timeout: opt.duration('1s', { min: 1, max: '1m' }),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
 }
 
 /**
- * The operators' view of a process: `/` a page for people, `/status`, `/metrics` (Prometheus' text format),
- * `/metrics/json`, `/metrics/system`, `/metrics/health`, `/circuit-breaker/status`, `/explain/:correlationId`. A
- * component that is broken or hangs is a row that says so, and takes nothing of the others away.
+ * The operators' view of a process: `/` a page for people, with what they may ask and do; `/status`, `/metrics`
+ * (Prometheus' text format), `/metrics/json`, `/metrics/system`, `/metrics/health`, `/circuit-breaker/status`,
+ * `/explain/:correlationId`. A component that is broken or hangs is a row that says so, and takes nothing of the others away.
  * @throws HttpError OPTION_INVALID
  */
 export function opsApi(options: OpsApiOptions): FetchHandler {
-  const { http, components, pipelines, health, authorize, timeout, clock } = checkOptions(
+  const { http, components, pipelines, health, authorize, timeout, clock, ...parts } = checkOptions(
     'opsApi',
     options,
     SPEC,
     optionFailure,
   )
+  const ask: Ask = (question) => asked(question, timeout, clock)
+  const explained = (id: string): Promise<Explained> => explain(id, components, timeout, clock)
+  const { webhooks, idempotency, audit } = parts
+  const sections = [
+    ...(webhooks === undefined ? [] : [deadDeliveries(webhooks, ask)]),
+    ...(idempotency === undefined ? [] : [stuckKeys(idempotency, ask)]),
+    ...(audit === undefined ? [] : [auditSearch(audit, ask)]),
+    explainBox(explained),
+  ]
+  const desk = createDesk(sections, ask)
+  const { act } = desk
   const inspected = [
     ...(isInspected(http) ? [{ fallbackName: 'http', from: http }] : []),
     ...components.map((from, i) => ({ fallbackName: `components[${i}]`, from })).filter(({ from }) => from !== http),
@@ -110,18 +137,28 @@ export function opsApi(options: OpsApiOptions): FetchHandler {
     }
   }
 
-  async function page(): Promise<Response> {
-    const [components, breakers, ready, system] = await Promise.all([
+  async function page(query: URLSearchParams, notice = desk.noticeOf(query), status = 200): Promise<Response> {
+    const [components, breakers, ready, system, sections] = await Promise.all([
       readStatuses(),
       readBreakers(),
       readiness(),
       readSystem(clock),
+      desk.show(query),
     ])
     const state = worstOf(components.map(({ state }) => state))
-    const answer = textAnswer(statusPage({ state, components, breakers, ready, system, paths: PATHS }), HTML)
+    const content = { state, components, breakers, ready, system, paths: PATHS, sections, notice }
+    const answer = textAnswer(statusPage(content), HTML, status)
     answer.headers.set('Content-Security-Policy', pagePolicy)
-    answer.headers.set('Referrer-Policy', 'no-referrer')
+    // Forms tell their origin to this page, and nothing is told to others.
+    answer.headers.set('Referrer-Policy', 'same-origin')
     return answer
+  }
+
+  /** Does what a button says, and shows where it is seen; to load that page again does nothing again. */
+  async function done(call: ApiCall, act: NonNullable<typeof desk.act>): Promise<Response> {
+    const acted = await act(call)
+    if (acted.kind === 'failed') return page(call.searchParams, acted.notice, acted.status)
+    return new Response(null, { status: 303, headers: { Location: hrefOf(acted.query) } })
   }
 
   async function status(): Promise<Response> {
@@ -141,7 +178,10 @@ export function opsApi(options: OpsApiOptions): FetchHandler {
 
   return apiOf(
     {
-      '/': { GET: page },
+      '/': {
+        GET: ({ searchParams }) => page(searchParams),
+        ...(act === undefined ? {} : { POST: (call: ApiCall) => done(call, act) }),
+      },
       '/status': { GET: status },
       '/metrics': { GET: async () => textAnswer(metricPage(await readAll()), contentType) },
       '/metrics/json': { GET: metricsJson },
@@ -149,11 +189,16 @@ export function opsApi(options: OpsApiOptions): FetchHandler {
       '/metrics/health': { GET: healthMetrics },
       '/circuit-breaker/status': { GET: async () => json({ breakers: await readBreakers() }) },
       '/explain/:correlationId': {
-        GET: async ({ params }) => json(await explain(params.correlationId, components, timeout, clock)),
+        GET: async ({ params }) => json(await explained(params.correlationId)),
       },
     },
     { authorize, problem: (error) => http.problem(error) },
   )
+}
+
+function isWebhooks(given: unknown): boolean {
+  const { deliveries, endpoints } = (given ?? {}) as Partial<Record<'deliveries' | 'endpoints', unknown>>
+  return typeof deliveries === 'object' && typeof endpoints === 'object'
 }
 
 function isInspected(http: OpsHttp): http is OpsHttp & Pick<Component, 'inspect'> {

@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Status } from '@keelson/kernel'
 import type { BreakerRow } from './breakers.ts'
 import type { HealthReport } from './health-api.ts'
+import { durationOf, long, pairs, stateMark, table, timeOf } from './ops/elements.ts'
+import { Html, html, type Content } from './ops/html.ts'
+import { STYLE } from './ops/style.ts'
 import type { SystemReading } from './system-metrics.ts'
 
 /** What the page shows. */
@@ -12,67 +15,76 @@ export interface PageContent {
   readonly ready: HealthReport | undefined
   readonly system: SystemReading
   readonly paths: readonly string[]
+  /** What people ask and act on; undefined for a page that is only watched. */
+  readonly sections: readonly Html[] | undefined
+  /** What came of an action. */
+  readonly notice?: { readonly ok: boolean; readonly text: string } | undefined
 }
-
-const STYLE = `
-:root { color-scheme: light dark; font: 14px/1.5 system-ui, sans-serif }
-body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 0 0 2rem }
-th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid #8884 }
-code { font: 13px ui-monospace, monospace }
-.ok, .closed { color: #1a7f37 } .degraded, .half-open, .ramp { color: #9a6700 } .down, .open, .unknown { color: #cf222e }
-`
 
 const styleHash = createHash('sha256').update(STYLE).digest('base64')
 
-/** Nothing is loaded, run, sent or framed: a name or message of an attacker has no way out. */
-export const pagePolicy: string = `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+/** Nothing is loaded, run or framed, and forms go nowhere else: a name or message of an attacker has no way out. */
+export const pagePolicy: string = `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`
 
-/** Markup; everything else that comes into a page is text. */
-class Html {
-  readonly markup: string
+/** Nobody writes into a page that reads itself again. */
+const REFRESH = html`<meta http-equiv="refresh" content="10">`
 
-  constructor(markup: string) {
-    this.markup = markup
-  }
-}
-
-type Content = string | number | Html | readonly Html[] | undefined
-
-/** The whole state of a process on one page, which reads itself again every ten seconds. */
-export function statusPage({ state, components, breakers, ready, system, paths }: PageContent): string {
+/** The whole state of a process on one page. */
+export function statusPage({
+  state,
+  components,
+  breakers,
+  ready,
+  system,
+  paths,
+  sections,
+  notice,
+}: PageContent): string {
+  const isWatched = sections === undefined
   return html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="10"><title>Keelson: ${state}</title><style>${new Html(STYLE)}</style></head>
-<body><h1>Keelson: ${stateMark(state)}</h1>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">${isWatched ? REFRESH : undefined}<title>Keelson: ${state}</title><style>${new Html(STYLE)}</style></head>
+<body><header><h1>Keelson: ${stateMark(state)}</h1>
+<p>${isWatched ? html`It reads itself again every 10 s. <a href="?">Stop</a>` : html`<a href="?watch">Watch it</a>`}</p></header>
+<main>${notice && html`<p role="${notice.ok ? 'status' : 'alert'}" class="notice ${notice.ok ? 'ok' : 'down'}">${notice.text}</p>`}
+<h2>Components</h2>
 ${table(
-  ['component', 'state', 'counts', 'oldest, ms', 'lag, ms', 'last error'],
+  ['component', 'state', 'counts', 'oldest', 'lag', 'last error'],
   components.map((one) => [
     one.name,
     stateMark(one.state),
-    pairs(one.counts),
-    one.oldestMs,
-    one.lagMs,
-    one.lastError && `${one.lastError.code}: ${one.lastError.message} (${timeOf(one.lastError.at)})`,
+    countsOf(one),
+    durationOf(one.oldestMs),
+    durationOf(one.lagMs),
+    one.lastError && long(`${one.lastError.code}: ${one.lastError.message} (${timeOf(one.lastError.at)})`),
   ]),
 )}
-${table(
-  ['breaker', 'state'],
-  breakers.map(({ name, state }) => [name, stateMark(state)]),
+${titled('Sinks', table(['sink', 'state', 'pending', 'oldest', 'dead', 'last error'], components.flatMap(sinkRows)))}
+${titled(
+  'Breakers',
+  table(
+    ['breaker', 'state', 'counts'],
+    breakers.map(({ name, state, status }) => [name, stateMark(state), status && pairs(status.counts)]),
+  ),
 )}
-${table(
-  [`readiness: ${ready?.reason ?? ready?.status ?? ''}`, 'state', 'critical', 'ms', 'error'],
-  Object.entries(ready?.checks ?? {}).map(([name, { ok, critical, ms, error }]) => [
-    name,
-    stateMark(ok ? 'ok' : 'down'),
-    critical ? 'yes' : 'no',
-    Math.round(ms),
-    error,
-  ]),
+${sections}
+${titled(
+  `Readiness: ${ready?.reason ?? ready?.status ?? ''}`,
+  table(
+    ['check', 'state', 'critical', 'ms', 'error'],
+    Object.entries(ready?.checks ?? {}).map(([name, { ok, critical, ms, error }]) => [
+      name,
+      stateMark(ok ? 'ok' : 'down'),
+      critical ? 'yes' : 'no',
+      Math.round(ms),
+      error,
+    ]),
+  ),
 )}
+<h2>Process</h2>
 ${table(
-  ['process', ''],
+  ['', 'now'],
   [
-    ['uptime, s', Math.round(system.uptimeSeconds)],
+    ['uptime', durationOf(system.uptimeSeconds * 1_000)],
     ['versions', Object.entries(system.versions).flat().join(' ')],
     ['memory, MiB', pairs(system.memoryBytes, 2 ** 20)],
     ['processor, s', pairs(system.cpuSeconds)],
@@ -80,40 +92,49 @@ ${table(
     ['handles', pairs(system.handles)],
   ],
 )}
-<p>More, below this path: ${paths.map((path) => html`<code>${path}</code> `)}</p>
+<p>More, below this path: ${paths.map((path) => html`<code>${path}</code> `)}</p></main>
 </body></html>
 `.markup
 }
 
-/** A table; nothing when it has no rows. */
-function table(head: readonly string[], rows: readonly (readonly Content[])[]): Content {
-  if (rows.length === 0) return undefined
-  const cells = (row: readonly Content[]): Html[] => row.map((cell) => html`<td>${cell}</td>`)
-  return html`<table><thead><tr>${head.map((name) => html`<th>${name}</th>`)}</tr></thead><tbody>${rows.map((row) => html`<tr>${cells(row)}</tr>`)}</tbody></table>`
+/** A part of the page; nothing when there is nothing in it. */
+function titled(title: string, content: Content): Content {
+  return content === undefined ? undefined : html`<h2>${title}</h2>\n${content}`
 }
 
-function stateMark(state: string): Html {
-  return html`<strong class="${state}">${state}</strong>`
+/** Its counts, and what else it counts under names of its own, such as records by state. */
+function countsOf({ counts, ...more }: Status): string {
+  const own = Object.entries<unknown>(more).flatMap(([name, values]) =>
+    isCounts(values) ? [`${name}: ${pairs(values)}`] : [],
+  )
+  return [pairs(counts), ...own].filter((text) => text !== '').join('; ')
 }
 
-function pairs(values: Readonly<Record<string, number>>, unit = 1): string {
-  return Object.entries(values)
-    .map(([name, value]) => `${name} ${Math.round((value / unit) * 1000) / 1000}`)
-    .join(', ')
+function isCounts(given: unknown): given is Record<string, number> {
+  const values = isObject(given) ? Object.values(given) : []
+  return values.length > 0 && values.every((value) => typeof value === 'number')
 }
 
-function timeOf(atMs: number): string {
-  const time = new Date(atMs)
-  return Number.isNaN(time.getTime()) ? '' : time.toISOString()
+/** Of a component that ships to somewhere, as audit does: how far behind each is. */
+function sinkRows(component: Status & { readonly sinks?: unknown }): Content[][] {
+  if (!isObject(component.sinks)) return []
+  return Object.entries(component.sinks).map(([name, sink]) => {
+    const { state, pending, oldestMs, dead, lastError } = isObject(sink) ? sink : {}
+    return [
+      `${component.name} ${name}`,
+      stateMark(String(state)),
+      numberOf(pending),
+      durationOf(numberOf(oldestMs)),
+      numberOf(dead),
+      typeof lastError === 'string' ? long(lastError) : undefined,
+    ]
+  })
 }
 
-function html(parts: TemplateStringsArray, ...contents: readonly Content[]): Html {
-  return new Html(String.raw({ raw: parts }, ...contents.map(markupOf)))
+function isObject(given: unknown): given is Record<string, unknown> {
+  return typeof given === 'object' && given !== null && !Array.isArray(given)
 }
 
-function markupOf(content: Content): string {
-  if (content === undefined) return ''
-  if (content instanceof Html) return content.markup
-  if (typeof content === 'object') return content.map(markupOf).join('')
-  return String(content).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+function numberOf(given: unknown): number | undefined {
+  return typeof given === 'number' ? given : undefined
 }

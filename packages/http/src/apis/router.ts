@@ -1,21 +1,16 @@
-import { context, type Principal, type StoredResponse } from '@keelson/kernel'
-import { HttpError } from '../error.ts'
+import { context, type StoredResponse } from '@keelson/kernel'
 import type { FetchHandler } from '../fetch-handler.ts'
 import { problem } from '../problem.ts'
 import { sealed } from './answer.ts'
+import { principalOf, type Authorize } from './authorize.ts'
 
 /**
- * Who may use a management API: his principal; undefined is answered 401; a Response is the refusal itself (with a
- * challenge, a redirect to a login). 'public' is spelled out.
+ * The parameters of a path template: '/explain/:correlationId' has `correlationId`; `*path` at its end is all that is left,
+ * one segment or more.
  */
-export type Authorize =
-  | 'public'
-  | ((request: Request) => Principal | Response | undefined | Promise<Principal | Response | undefined>)
-
-/** The parameters of a path template: '/explain/:correlationId' has `correlationId`. */
 export type ParamsOf<Path extends string> = Path extends `${infer Head}/${infer Rest}`
   ? ParamsOf<Head> | ParamsOf<Rest>
-  : Path extends `:${infer Name}`
+  : Path extends `:${infer Name}` | `*${infer Name}`
     ? Name
     : never
 
@@ -92,37 +87,21 @@ export function apiOf<Path extends string>(
   }
 }
 
-async function principalOf(authorize: Authorize, request: Request): Promise<Principal | Response | undefined> {
-  if (authorize === 'public') return undefined
-  const who: unknown = await authorize(request)
-  if (who === undefined || who === null) throw problem(401, 'unauthorized')
-  if (isResponse(who)) return who
-  const { id } = who as Partial<Principal>
-  if (typeof id === 'string' && id !== '') return who as Principal
-  // `true` would say that somebody is allowed, but not who.
-  throw new HttpError('INPUT_INVALID', 'authorize must answer a principal with an id, a Response or undefined')
-}
-
-/** A Response of another realm, or of a polyfill, is one too. */
-function isResponse(given: unknown): given is Response {
-  const { status, headers } = given as { readonly status?: unknown; readonly headers?: { readonly get?: unknown } }
-  return typeof status === 'number' && typeof headers?.get === 'function'
-}
-
 function segmentsOf(path: string): string[] {
   return path.split('/').filter((segment, i, all) => i > 0 && (segment !== '' || i < all.length - 1))
 }
 
 function parameters({ segments }: Route): number {
-  return segments.filter((segment) => segment.startsWith(':')).length
+  return segments.filter((segment) => /^[:*]/.test(segment)).length
 }
 
 function match(template: readonly string[], segments: readonly string[]): Record<string, string> | undefined {
-  if (template.length !== segments.length) return undefined
+  const rest = template.at(-1)?.startsWith('*') === true
+  if (rest ? segments.length < template.length : segments.length !== template.length) return undefined
   const params: Record<string, string> = {}
   for (const [i, expected] of template.entries()) {
-    const segment = segments[i]!
-    if (!expected.startsWith(':')) {
+    const segment = expected.startsWith('*') ? segments.slice(i).join('/') : segments[i]!
+    if (!/^[:*]/.test(expected)) {
       if (segment !== expected) return undefined
       continue
     }

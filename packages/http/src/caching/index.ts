@@ -1,6 +1,6 @@
 import type { StoredResponse } from '@keelson/kernel'
 import { afterLeaving } from '../after-leaving.ts'
-import type { Exchange } from '../exchange.ts'
+import type { Captured, Exchange } from '../exchange.ts'
 import type { CheckedOptions } from '../options.ts'
 import type { CheckedPolicy } from '../policy.ts'
 import type { RequestMetrics } from '../request-metrics.ts'
@@ -22,8 +22,11 @@ export interface CachingParts {
 
 /** The rules `cached`, `etag` and `invalidates` of one policy. */
 export interface Caching {
-  /** In front of a handler, without a key: an answer in its place, or undefined. */
-  late(x: Exchange): Promise<StoredResponse | undefined>
+  /**
+   * In front of a handler, without a key: an answer in its place, or undefined. `settled` is awaited when the handler's
+   * answer is captured, which not every request's is.
+   */
+  late(x: Exchange, settled?: (captured: Captured) => Promise<void>): Promise<StoredResponse | undefined>
   readonly invalidation: Invalidation | undefined
 }
 
@@ -33,19 +36,20 @@ export function caching({ cached, etag, invalidates }: CheckedPolicy, parts: Cac
   const writes = invalidates === undefined ? undefined : invalidation(invalidates, parts)
   return {
     invalidation: writes,
-    async late(x) {
-      if (read !== undefined) return read(x)
+    async late(x, settled) {
+      if (read !== undefined) return read(x, settled)
       if (writes !== undefined) {
         parts.claim(x)
         const leaving = afterLeaving(x, parts.options.clock, LEFT_MS, () => parts.report(x, 'left'))
         x.capture({ maxBytes, hold: 'last' }, async (captured) => {
           leaving.cancel()
           await writes.after(x, captured)
+          await settled?.(captured)
           return undefined
         })
       } else if (etag && x.method === 'GET') {
         parts.claim(x)
-        validate(x, etag, maxBytes)
+        validate(x, etag, maxBytes, settled)
       }
       return undefined
     },

@@ -1,10 +1,10 @@
 import type { Cache } from '@keelson/cache'
-import { isKeelsonError, isScope, reply, type Reply } from '@keelson/kernel'
+import { isKeelsonError, isScope, type Reply } from '@keelson/kernel'
 import { scopeInvalid } from '../error.ts'
 import type { Captured, Exchange } from '../exchange.ts'
 import type { CheckedInvalidatesRule, ResponseHead } from '../policy.ts'
 import { scopeOf } from '../owner.ts'
-import { asReply } from '../replies.ts'
+import { asReply, withEffect } from '../replies.ts'
 import type { CachingParts } from './index.ts'
 
 /** What a write makes untrue; only when it has succeeded. */
@@ -23,7 +23,7 @@ export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts):
     if (head.status < 200 || head.status >= 400) return undefined
     const tags = typeof rule.tags === 'function' ? rule.tags(x, head) : rule.tags
     if (tags.length === 0) return undefined
-    const scope = scopeOf(x, rule.scope ?? o.scope)
+    const scope = scopeOf(x, rule.scope, o)
     if (!isScope(scope)) throw scopeInvalid('a request that invalidates')
     return { cache: o.cache!.scope(scope), tags }
   }
@@ -61,12 +61,8 @@ export function invalidation(rule: CheckedInvalidatesRule, parts: CachingParts):
 
     within(x, value) {
       const answer = asReply(value)
-      const { response, effects } = answer
-      const found = dropped(x, response)
-      if (found === undefined) return answer
-      const { status, headers, body } = response
-      const drop = found.cache.drop(...found.tags)
-      return reply(status, body.length === 0 ? undefined : body, [...effects, drop], headers)
+      const found = dropped(x, answer.response)
+      return found === undefined ? answer : withEffect(answer, found.cache.drop(...found.tags))
     },
   }
 }

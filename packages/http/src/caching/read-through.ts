@@ -1,7 +1,7 @@
 import type { Cache, LoadContext } from '@keelson/cache'
 import { isScope, responseCodec, type StoredResponse } from '@keelson/kernel'
 import { scopeInvalid } from '../error.ts'
-import type { Exchange, Headers } from '../exchange.ts'
+import type { Captured, Exchange, Headers } from '../exchange.ts'
 import { headerValues } from '../header-values.ts'
 import type { CheckedCachedRule } from '../policy.ts'
 import { principalOf, scopeOf } from '../owner.ts'
@@ -18,6 +18,8 @@ import { takeIfNoneMatch } from './validate.ts'
 const MAX_REMEMBERED = 10_000
 
 type Result = Found['state'] | 'fresh'
+/** Awaited when the handler's answer is captured. */
+type Settled = ((captured: Captured) => Promise<void>) | undefined
 
 /** One entry, for one request. */
 interface Asked {
@@ -37,7 +39,7 @@ interface Asked {
 export function readThrough(
   rule: CheckedCachedRule,
   parts: CachingParts,
-): (x: Exchange) => Promise<StoredResponse | undefined> {
+): (x: Exchange, settled?: Settled) => Promise<StoredResponse | undefined> {
   const { options: o, states, metrics, report, claim } = parts
   const remembered = createRemembered(MAX_REMEMBERED)
   const loads = new Loads(o.clock, (x) => report(x, 'left'))
@@ -50,9 +52,9 @@ export function readThrough(
     ...(Array.isArray(rule.tags) ? { tags: rule.tags } : {}),
   }
 
-  return async (x) => {
+  return async (x, settled) => {
     if (x.method !== 'GET' && x.method !== 'HEAD') return undefined
-    const scope = scopeOf(x, rule.scope ?? o.scope)
+    const scope = scopeOf(x, rule.scope, o)
     if (!isScope(scope)) throw scopeInvalid('a request with a cached answer')
     const by = rule.per === 'principal' ? principalOf(x, o)?.id : undefined
     // Nobody in particular is not one person.
@@ -66,7 +68,7 @@ export function readThrough(
     if (x.method === 'HEAD') return head(x, asked)
     claim(x)
     takeIfNoneMatch(x)
-    return get(x, asked)
+    return get(x, asked, settled)
   }
 
   /** Out of the entry of GET; a handler's answer to HEAD has no body to keep. */
@@ -83,17 +85,17 @@ export function readThrough(
     return { ...answer, headers: [...answer.headers, ['Content-Length', String(answer.body.length)]] }
   }
 
-  async function get(x: Exchange, asked: Asked): Promise<StoredResponse | undefined> {
+  async function get(x: Exchange, asked: Asked, settled: Settled): Promise<StoredResponse | undefined> {
     const { cache, key, ifNoneMatch, isForced } = asked
     if (isForced) await cache.delete(key).catch(() => {})
     else if (ifNoneMatch !== undefined && (await isStillTrue(asked))) {
       tell(x, 'fresh')
       return notModified([...remembered.get(asked.id)!.headers, ['Cache-Status', 'keelson; hit']])
     }
-    return lookUp(x, asked)
+    return lookUp(x, asked, settled)
   }
 
-  async function lookUp(x: Exchange, asked: Asked): Promise<StoredResponse | undefined> {
+  async function lookUp(x: Exchange, asked: Asked, settled: Settled): Promise<StoredResponse | undefined> {
     const { cache, key, id } = asked
     const mine = new Load()
     const turn = Promise.withResolvers<Load>()
@@ -110,9 +112,9 @@ export function readThrough(
     stopWaiting()
     // Also for a load that begins later, to refresh the entry before its time: this handler does not run for it.
     if (first !== mine) mine.kept.resolve(undefined)
-    if (first instanceof Load) return keepAnswer(x, asked, first)
+    if (first instanceof Load) return keepAnswer(x, asked, first, settled)
     if (first === undefined) return passBy(x, 'bypass')
-    if (first instanceof Error) return lookUp(x, asked)
+    if (first instanceof Error) return lookUp(x, asked, settled)
     const answer = answerOf(asked, first, hitStatus(first))
     // The answer that this request has waited for is not for others.
     if (answer === undefined) return passBy(x, 'uri-miss')
@@ -127,7 +129,7 @@ export function readThrough(
   }
 
   /** The handler runs, and its answer is the load's value. */
-  function keepAnswer(x: Exchange, asked: Asked, load: Load): undefined {
+  function keepAnswer(x: Exchange, asked: Asked, load: Load, settled: Settled): undefined {
     const { ctx, kept, outcome } = load
     const fwd = asked.isForced ? 'request' : ctx.previous === undefined ? 'uri-miss' : 'stale'
     let status = `keelson; fwd=${fwd}`
@@ -139,6 +141,7 @@ export function readThrough(
     const run = loads.run(asked.id, x, load)
 
     x.capture({ maxBytes: rule.maxBytes, hold: 'all' }, async (captured) => {
+      await settled?.(captured)
       const decision = decideStored(captured, { ...rule, correlationHeader: o.correlation.header })
       if (decision.kind !== 'store' && decision.why !== 'status') report(x, decision.why)
       if (decision.kind === 'failed') {

@@ -1,5 +1,5 @@
 import { isWhole } from '../decide-answer.ts'
-import type { Exchange } from '../exchange.ts'
+import type { Captured, Exchange } from '../exchange.ts'
 import { headerValues } from '../header-values.ts'
 import { withEtag } from './etag.ts'
 import { forClient } from './not-modified.ts'
@@ -13,13 +13,19 @@ export function takeIfNoneMatch(x: Exchange): string | undefined {
 }
 
 /** The rule `etag` alone: the handler runs, and its answer gets a validator, or is a 304. */
-export function validate(x: Exchange, kind: 'weak' | 'strong', maxBytes: number): void {
+export function validate(
+  x: Exchange,
+  kind: 'weak' | 'strong',
+  maxBytes: number,
+  settled?: (captured: Captured) => Promise<void>,
+): void {
   const ifNoneMatch = takeIfNoneMatch(x)
   let etag: string | undefined
   x.onHead(() => {
     if (etag !== undefined) x.setHeader('ETag', etag)
   })
   x.capture({ maxBytes, hold: 'all' }, async (captured) => {
+    await settled?.(captured)
     if (captured.kind !== 'whole' || captured.response.status !== 200) return undefined
     const { response } = captured
     if (!isWhole(response, false)) return undefined

@@ -1,4 +1,5 @@
 import type { Suite } from '@keelson/kernel/conformance'
+import { auditedCases } from './cases/audited.ts'
 import { cachedCases } from './cases/cached.ts'
 import { contextCases } from './cases/context.ts'
 import { earlyCases } from './cases/early.ts'
@@ -12,7 +13,10 @@ import { mountCases } from './cases/mount.ts'
 import { observedCases } from './cases/observed.ts'
 import { orderCases } from './cases/order.ts'
 import { problemCases } from './cases/problems.ts'
+import { receivedCases } from './cases/received.ts'
 import { shutdownCases } from './cases/shutdown.ts'
+import { signedCases } from './cases/signed.ts'
+import { syncCases } from './cases/sync.ts'
 import { transactionCases } from './cases/transactions.ts'
 import { zooCases } from './cases/zoo.ts'
 import type { HttpSubject } from './http-subject.ts'
@@ -38,7 +42,11 @@ export const httpSuite: Suite<HttpSubject> = {
     ...cachedCases,
     ...invalidatesCases,
     ...transactionCases,
+    ...auditedCases,
+    ...signedCases,
+    ...receivedCases,
     ...mountCases,
+    ...syncCases,
     ...shutdownCases,
     ...contextCases,
   ],

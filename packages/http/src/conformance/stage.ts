@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createAudit, memoryStore as memoryLog, type Audit } from '@keelson/audit'
 import { createCache, memoryStore as memoryCache, type Caches, type CacheStore } from '@keelson/cache'
 import {
   createIdempotency,
@@ -14,7 +15,7 @@ import { responseCodec, type Logger, type StoredResponse } from '@keelson/kernel
 import type { Case, Tools } from '@keelson/kernel/conformance'
 import type { Exchange } from '../exchange.ts'
 import { createHttp, type Http } from '../http.ts'
-import type { CachesLike, HttpOptions } from '../options.ts'
+import type { AuditLike, CachesLike, HttpOptions } from '../options.ts'
 import { open, type Answer, type Connection, type Given } from './client.ts'
 import type { HttpSubject, Kind, PlanRoute, Served } from './http-subject.ts'
 
@@ -45,6 +46,8 @@ interface WatchedStore {
   readonly given: StoredResponse[]
   /** Awaited before an invalidation reaches the cache. */
   beforeInvalidate: () => unknown
+  /** Awaited before an entry reaches the audit log. */
+  beforeRecord: () => unknown
 }
 
 /** A log line. */
@@ -61,6 +64,7 @@ export interface Site {
   readonly served: Served
   readonly watched: WatchedStore
   readonly caches: Caches
+  readonly audit: Audit
   readonly log: readonly Line[]
   open(given?: Given): Connection
   send(given?: Given): Promise<Answer>
@@ -187,6 +191,7 @@ async function serve(
     ends: [],
     given: [],
     beforeInvalidate: () => {},
+    beforeRecord: () => {},
   } as WatchedStore
   const core: Idempotency = createIdempotency({
     store: watching(subject.store ?? memoryStore(), watched),
@@ -198,11 +203,19 @@ async function serve(
   })
   const log: Line[] = []
   // As many nodes as a case likes, and no chance.
-  const caches = createCache({ name: tenant, store: o.nodes ?? subject.cache ?? memoryCache(), jitter: 0, early: 0 })
+  const caches = createCache({
+    name: tenant,
+    store: o.nodes ?? subject.cache ?? memoryCache(),
+    storeTimeout: '10s',
+    jitter: 0,
+    early: 0,
+  })
   await caches.start()
+  const audit = createAudit({ store: memoryLog(), storeTimeout: '10s' })
   const http = createHttp({
     idempotency: core,
     cache: watchingCache(caches, watched),
+    audit: watchingAudit(audit, watched),
     scope: (x) => x.header('x-tenant') ?? tenant,
     principal: (x) => principalOf(subject, x),
     logger: recording(log),
@@ -222,6 +235,7 @@ async function serve(
     served,
     watched,
     caches,
+    audit,
     log,
     open: (given) => open(served.url, given),
     send: (given) => open(served.url, given).whole(),
@@ -233,6 +247,7 @@ async function serve(
       await http.close()
       await core.stop({ drain: 0 })
       await caches.close()
+      await audit.close()
     },
   }
 }
@@ -282,6 +297,16 @@ function watchingCache(caches: Caches, watched: WatchedStore): CachesLike {
           return cache.invalidate(...tags)
         },
       }
+    },
+  }
+}
+
+function watchingAudit(audit: Audit, watched: WatchedStore): AuditLike {
+  return {
+    entry: audit.entry,
+    async record(...args) {
+      await watched.beforeRecord()
+      return audit.record(...args)
     },
   }
 }

@@ -18,7 +18,7 @@ export function subjectOf(
   parts: Pick<RouteParts, 'options' | 'metrics'>,
 ): Subject {
   const { options: o } = parts
-  const scope = scopeOf(x, own ?? o.scope)
+  const scope = scopeOf(x, own, o)
   if (!isScope(scope)) {
     const early = by === 'address' ? " before authentication: give the rule a scope, 'public' to share" : ''
     throw scopeInvalid(`a request with a rate limit${early}`)

@@ -30,11 +30,14 @@ export function drainServer(server: DrainableServer): ServerDrain {
   return {
     async drain(signal) {
       isDraining = true
-      if (server.listening) server.close()
       active.forEach(closeAfter)
+      // With the server Node closes idle connections.
+      await looked()
+      if (server.listening) server.close()
       // Only after a tick: what has arrived on an open connection is then seen.
       do {
         await tick(signal)
+        await looked()
         server.closeIdleConnections?.()
       } while (active.size > 0 && !signal.aborted)
       // Those that never sent a whole request count as busy to Node.
@@ -46,6 +49,11 @@ export function drainServer(server: DrainableServer): ServerDrain {
 function closeAfter(res: ServerResponse): void {
   // HTTP/2 has no such field: its sessions are closed by the server.
   if (!res.headersSent && res.req.httpVersionMajor < 2) res.setHeader('Connection', 'close')
+}
+
+/** Behind a look at all sockets: what had arrived is read. In a process that stood still timers come first. */
+function looked(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(() => setImmediate(resolve)))
 }
 
 /** Holds the process: the parts that close after this one must still run. */

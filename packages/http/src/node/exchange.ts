@@ -87,11 +87,11 @@ class FramedExchange<Raw> implements NodeExchange {
   readonly #res: ServerResponse
   readonly #tap: BodyTap
   readonly #frame: NodeFrame<Raw>
-  readonly #query: string
   readonly #bytesBefore: number
   readonly raw: Raw
   readonly method: string
   readonly path: string
+  readonly query: string
   tx: Tx | undefined
   op: Operation | undefined
   #searchParams: URLSearchParams | undefined
@@ -110,11 +110,11 @@ class FramedExchange<Raw> implements NodeExchange {
     this.#res = res
     this.#tap = tap
     this.#frame = frame
-    this.#query = query
     this.#bytesBefore = bytesWritten(req)
     this.raw = raw
     this.method = req.method!
     this.path = path
+    this.query = query
   }
 
   get remoteAddress(): string {
@@ -128,7 +128,7 @@ class FramedExchange<Raw> implements NodeExchange {
   }
 
   get searchParams(): URLSearchParams {
-    return (this.#searchParams ??= new URLSearchParams(this.#query))
+    return (this.#searchParams ??= new URLSearchParams(this.query))
   }
 
   get signal(): AbortSignal {

@@ -10,6 +10,8 @@ import { hasStatusMessage } from './head.ts'
  */
 export async function sendWeb(res: ServerResponse, response: Response): Promise<void> {
   const { status, body } = response
+  // Its 'close' has come and comes no more: the whole body would be read for nobody.
+  if (hasLeft(res)) return body?.cancel()
   if (body === null || res.req.method === 'HEAD' || status === 204 || status === 304) {
     await body?.cancel()
     setHead(res, response)
@@ -61,6 +63,11 @@ function setHead(res: ServerResponse, { status, statusText, headers }: Response)
 /** RFC 9110, section 7.6.1: they are of another connection, if an API hands answers on; HTTP/2 refuses them. */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'])
 
+/** A response of HTTP/2 does not know it itself. */
+function hasLeft(res: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
+  return res.destroyed || res.stream?.destroyed === true
+}
+
 /** True when it settles before the event loop turns. */
 async function isReady(promise: Promise<unknown>): Promise<boolean> {
   const turn = Promise.withResolvers<false>()
@@ -76,20 +83,20 @@ async function isReady(promise: Promise<unknown>): Promise<boolean> {
 
 /** `isDue`: nothing follows soon, so compression that stands outside must not keep it. */
 function write(res: ServerResponse, chunk: Uint8Array, isDue: boolean): boolean {
-  if (res.destroyed) return true
+  if (hasLeft(res)) return true
   const isReadyForMore = res.write(chunk)
   if (isDue) (res as { flush?: () => void }).flush?.()
   return isReadyForMore
 }
 
 async function drained(res: ServerResponse): Promise<void> {
-  if (res.destroyed) return
+  if (hasLeft(res)) return
   const over = new AbortController()
   await Promise.race([once(res, 'drain', over), once(res, 'close', over)]).finally(() => over.abort())
 }
 
 async function end(res: ServerResponse, chunk?: Uint8Array): Promise<void> {
-  if (res.destroyed) return
+  if (hasLeft(res)) return
   const handedOver = Promise.withResolvers<void>()
   res.once('finish', handedOver.resolve).once('close', handedOver.resolve)
   res.end(chunk)

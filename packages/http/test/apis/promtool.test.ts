@@ -16,8 +16,11 @@ import { createHttp, watchDatabase } from '@keelson/http'
 import { opsApi } from '@keelson/http/apis'
 import { promtoolFaults } from '../../../../tools/servers/promtool.ts'
 import { exchange } from '../support.ts'
+import { auditAtWork } from './audit-at-work.ts'
 import { cachesAtWork } from './cache-at-work.ts'
 import { call } from './call.ts'
+import { syncInUse } from './sync-in-use.ts'
+import { webhooksAtWork } from './webhooks-at-work.ts'
 
 test(
   'promtool accepts /metrics with every component of ours, used, and docs/metrics.md says what is there',
@@ -34,7 +37,7 @@ test(
     opened.defer(async () => void (await pool.query(`drop schema ${schema} cascade`)))
 
     const stores = [memoryStore(), redisStore(redis, { prefix: schema }), inPostgres]
-    const idempotency = stores.map((store) => opened.use(createIdempotency({ store })))
+    const idempotency = stores.map((store) => opened.use(createIdempotency({ store, storeTimeout: '10s' })))
     for (const one of idempotency) {
       const charge = { scope: 'm1', op: 'charge', key: 'k1' }
       await one.run(charge, async () => 'done')
@@ -44,7 +47,7 @@ test(
     const failing = { kind: 'mail', statements: () => [], afterCommit: () => Promise.reject(new Error('no')) }
     await transact(pool, async () => ({ value: undefined, effects: [failing] }))
 
-    const health = createHealth()
+    const health = createHealth({ timeout: '30s' })
     health.add('db', { ...checks.database(watchDatabase(pool)), critical: true })
     health.add('redis', checks.redis(redis))
     health.add('odd.name:1', { check: () => false })
@@ -84,8 +87,17 @@ test(
     const tooMany = exchange()
     limited.begin(tooMany)
     await limited.compile({ rateLimit: { limiter: 'api', by: () => 'k' } }).late(tooMany)
-    const components: Component[] = [limited, ...idempotency, ...caches, pipeline, ...limiters]
-    const api = opsApi({ http, components, health, authorize: 'public' })
+    const webhooks = await webhooksAtWork(opened)
+    const audit = await auditAtWork(opened)
+    const sync = await syncInUse(opened)
+    const untold = createHttp({ audit: { entry: audit.entry, record: reject }, scope: () => 'm1' })
+    const done = exchange()
+    untold.begin(done)
+    await untold.compile({ audited: { action: 'order.create' } }).late(done)
+    await done.answered({ kind: 'abandoned' })
+    const cores = [...idempotency, ...caches, pipeline, ...limiters, webhooks, audit, sync]
+    const components: Component[] = [limited, untold, ...cores]
+    const api = opsApi({ http, components, health, authorize: 'public', timeout: '30s' })
     const { status, text } = await call(api, '/metrics')
     expect(status).toBe(200)
     for (const name of [

@@ -6,6 +6,7 @@ import type { FetchHandler, Http } from '@keelson/http'
 import {
   healthApi,
   opsApi,
+  syncApi,
   type Authorize,
   type HealthLike,
   type HealthReport,
@@ -13,13 +14,17 @@ import {
   type OpsComponent,
   type OpsHttp,
   type PipelineLike,
+  type SyncApiOptions,
+  type SyncLike,
 } from '@keelson/http/apis'
+import { createSync, type Sync } from '@keelson/sync'
 import { apiOf, type ApiCall, type ParamsOf } from '../../src/apis/router.ts'
 
 declare const http: Http
 declare const health: Health
 declare const options: Omit<OpsApiOptions, 'authorize'>
 declare const principal: Principal
+declare const forSync: Omit<SyncApiOptions, 'authorize'>
 
 /** Compiled, never run. */
 const compiled = (use: () => unknown): void => void use
@@ -29,6 +34,9 @@ test('what our packages make fits', () => {
   expectTypeOf<Report>().toEqualTypeOf<HealthReport>()
   expectTypeOf<Http>().toExtend<OpsHttp>()
   expectTypeOf<Component>().toExtend<OpsComponent>()
+  expectTypeOf<Sync>().toExtend<SyncLike>()
+  const collections = { task: { fields: { title: 'lww' }, scope: ({ title }: { title: string }) => title } } as const
+  compiled(() => createSync({ store: {} as never, scopes: () => [], collections }) satisfies SyncLike)
   expectTypeOf(healthApi).returns.toEqualTypeOf<FetchHandler>()
   expectTypeOf(opsApi).returns.toEqualTypeOf<FetchHandler>()
 })
@@ -47,6 +55,9 @@ test('authorize is required, and answers who it is', () => {
     opsApi({ ...options, authorize: 'private' }),
     // @ts-expect-error probes send no credentials
     healthApi({ health, authorize: 'public' }),
+    syncApi({ ...forSync, authorize: () => principal }),
+    // @ts-expect-error every edit is somebody's
+    syncApi({ ...forSync, authorize: 'public' }),
   ])
   expectTypeOf<OpsApiOptions['authorize']>().toEqualTypeOf<Authorize>()
 })

@@ -48,7 +48,7 @@ describe('a write whose client leaves', () => {
     // Nobody knows what it has written.
     expect([logger.warnings, await isDropped()]).toEqual([[LEFT], false])
     await x.answered(answered(201))
-    await vi.waitFor(async () => expect(await isDropped()).toBe(true))
+    await vi.waitFor(async () => expect(await isDropped()).toBe(true), { timeout: 30_000 })
     expect(logger.warnings).toEqual([LEFT])
   })
 

@@ -3,7 +3,17 @@ import { guideProject, type GuideProject } from '../../../../tools/guide-project
 
 let guide: GuideProject
 beforeAll(
-  () => void (guide = guideProject('writing-an-adapter', ['kernel', 'idempotency', 'cache', 'resilience', 'http'])),
+  () =>
+    void (guide = guideProject('writing-an-adapter', [
+      'kernel',
+      'idempotency',
+      'cache',
+      'resilience',
+      'webhooks',
+      'audit',
+      'sync',
+      'http',
+    ])),
 )
 afterAll(() => guide[Symbol.dispose]())
 

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
-import { request as clientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
+import { request as clientRequest, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { connect as connectHttp2, constants, createServer as createHttp2Server } from 'node:http2'
+import { connect, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createHttp, type FetchHandler } from '@keelson/http'
 import { nodeExchanges, type NodeExchange } from '@keelson/http/node'
+import { until } from '../../../../tools/servers/until.ts'
 import { open, readAnswer, send, sendRaw, serve, type Served } from '../wire.ts'
 
 const running: Served[] = []
@@ -319,8 +321,8 @@ describe('a web Response by node:http', () => {
         ),
     )
     const socket = open(port, {}, 0).pause()
+    await until('it is pulled', 30_000, async () => pulled > 0 || undefined)
     await sleep(300)
-    expect(pulled).toBeGreaterThan(0)
     expect(pulled).toBeLessThan(500)
     let received = 0
     for await (const chunk of socket) received += (chunk as Buffer).length
@@ -349,11 +351,50 @@ describe('a web Response by node:http', () => {
       if (when === 'while it is sent') await once(socket, 'data')
       else if (when === 'behind backpressure') {
         socket.pause()
+        await begun.promise
         await sleep(200)
       } else await begun.promise
       socket.destroy()
       await cancelled.promise
       expect(await settled.promise).toBeUndefined()
+    },
+  )
+
+  it.each(['HTTP/1.1', 'HTTP/2'])(
+    'is cancelled, and never read, when its client left before it on %s',
+    async (version) => {
+      let pulled = 0
+      const asked = Promise.withResolvers<void>()
+      const left = Promise.withResolvers<void>()
+      const cancelled = Promise.withResolvers<unknown>()
+      const body = new ReadableStream(
+        {
+          pull(controller) {
+            controller.enqueue(Buffer.from('x'))
+            if (++pulled === 100) controller.close()
+          },
+          cancel: cancelled.resolve,
+        },
+        { highWaterMark: 0 },
+      )
+      const settled = Promise.withResolvers<void>()
+      const exchanges = nodeExchanges<IncomingMessage>({ target: (req) => req.url!, route: () => '(none)' }, 1_000)
+      const listener = (req: IncomingMessage, res: ServerResponse): void => {
+        const x = exchanges.of(req, res, req)
+        res.once('close', () => setImmediate(left.resolve))
+        const api: FetchHandler = async () => {
+          asked.resolve()
+          await left.promise
+          return new Response(body)
+        }
+        void x.serve(createHttp(), api, '/').then(settled.resolve)
+      }
+      const leave = await (version === 'HTTP/2' ? askingHttp2(listener) : askingHttp1(listener))
+      await asked.promise
+      leave()
+      await settled.promise
+      expect(pulled).toBe(0)
+      await cancelled.promise
     },
   )
 
@@ -403,6 +444,27 @@ describe('a web Response by node:http', () => {
     expect((await send(port)).status).toBe(500)
   })
 })
+
+/** Asks once; the answer leaves. */
+async function askingHttp1(listener: RequestListener): Promise<() => void> {
+  const one = await serve(listener)
+  running.push(one)
+  const socket = open(one.port, {}, 0)
+  return () => void socket.destroy()
+}
+
+/** The same by a stream of HTTP/2. */
+async function askingHttp2(listener: RequestListener): Promise<() => void> {
+  const server = createHttp2Server(listener as never).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  onTestFinished(() => {
+    session.destroy()
+    server.close()
+  })
+  const stream = session.request({ ':path': '/' })
+  return () => stream.close(constants.NGHTTP2_CANCEL)
+}
 
 /** Bytes of one connection, until the server closes it. */
 async function exchangeRaw(port: number, parts: readonly (string | Buffer)[]): Promise<Buffer> {

@@ -1,13 +1,17 @@
+import { randomUUID } from 'node:crypto'
 import { ReadableStream } from 'node:stream/web'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { reply, responseCodec, type StoredResponse } from '@keelson/kernel'
+import { context, reply, responseCodec, type StoredResponse } from '@keelson/kernel'
 import type { Subject } from '@keelson/kernel/conformance'
 import { memoryStore } from '@keelson/idempotency'
+import type { RequestVerifier, VerifiedRequest } from '@keelson/webhooks/request-signing'
+import type { Verified } from '@keelson/webhooks/verify'
 import type { Captured, Exchange, Headers } from '../../exchange.ts'
 import type { FetchHandler } from '../../fetch-handler.ts'
-import type { CachedRule, RateRule } from '../../policy.ts'
+import type { AuditedRule, CachedRule, RateRule, ReceiveRule } from '../../policy.ts'
 import { asReply } from '../../replies.ts'
 import type { HttpSubject } from '../http-subject.ts'
+import { CAUGHT_BY } from './caught-by.ts'
 import { naiveCapture, type Naive } from './naive-capture.ts'
 import { nodeAnswer, noteAnswers } from './node-answer.ts'
 import { wrongExchange, wrongHttp, wrongPlan, wrongPolicy, wrongRoute, wrongRule, type Fault } from './wrapped.ts'
@@ -15,6 +19,8 @@ import { wrongExchange, wrongHttp, wrongPlan, wrongPolicy, wrongRoute, wrongRule
 type Save = Parameters<Exchange['capture']>[1]
 
 const LATER_MS = 50
+/** Nothing here takes so long. */
+const LONG_MS = 60_000
 
 /** Another `save` for what is captured. */
 const wrongSave = (wrong: (save: Save, x: Exchange) => Save): Fault =>
@@ -84,6 +90,14 @@ const wrongRate = (wrong: (rule: RateRule) => Partial<RateRule>): Fault =>
   wrongPolicy(({ rateLimit }) =>
     rateLimit === undefined ? {} : { rateLimit: [rateLimit].flat().map((rule) => ({ ...rule, ...wrong(rule) })) },
   )
+
+/** Another rule for audited routes. */
+const wrongAudited = (wrong: Partial<AuditedRule>): Fault =>
+  wrongPolicy(({ audited }) => (audited === undefined ? {} : { audited: { ...audited, ...wrong } }))
+
+/** Another rule for webhooks that come in. */
+const wrongReceive = (wrong: (rule: ReceiveRule) => Partial<ReceiveRule>): Fault =>
+  wrongPolicy(({ receive }) => (receive === undefined ? {} : { receive: { ...receive, ...wrong(receive) } }))
 
 /** Another answer is sent out of the cache. */
 const wrongHit = (wrong: (response: StoredResponse) => Partial<StoredResponse>): Fault =>
@@ -200,6 +214,20 @@ const faults: Readonly<Record<string, Fault>> = {
   })),
   'requests are free': wrongRate(() => ({ cost: 0 })),
 
+  // The audit log.
+  'nobody is told of': wrongPolicy(({ audited }) => (audited === undefined ? {} : { audited: undefined as never })),
+  'who is refused is not told of': wrongRoute(({ policy }) =>
+    policy.audited === undefined ? {} : { early: async () => undefined },
+  ),
+  'the end of an answer is not told': wrongExchange((x) => ({
+    onEnd(f) {
+      if (x.header('authorization') !== 'Bearer nobody') x.onEnd(f)
+    },
+  })),
+  'entries are not required': wrongAudited({ required: false }),
+  'entries of all tenants are one': wrongAudited({ scope: 'public' }),
+  'entries without what is acted upon': wrongAudited({ target: () => undefined }),
+
   // Keys.
   'key unscoped': wrongRule(({ idempotent }) => ({ ...idempotent, scope: 'public' })),
   'key without the principal': wrongRule(({ idempotent }) => ({ ...idempotent, share: true })),
@@ -226,6 +254,31 @@ const faults: Readonly<Record<string, Fault>> = {
   })),
   'early rules are not asked': wrongRoute(() => ({ early: async () => undefined })),
   'rules are not asked': wrongRoute(() => ({ late: async () => undefined })),
+
+  // Who sends it.
+  'nobody looks at signatures': wrongPolicy(({ signed }) =>
+    signed === undefined ? {} : { signed: undefined as never },
+  ),
+  'webhooks are not verified': wrongReceive(({ verifier }) => ({
+    verifier: {
+      ...verifier,
+      verify: ({ body, headers }) =>
+        trusting(body as Uint8Array, headers as unknown as { get(name: string): string | null }),
+    },
+  })),
+  'signed requests may be sent again': wrongPolicy(({ signed }) =>
+    signed === undefined ? {} : { signed: { verifier: forgiving(signed.verifier) } },
+  ),
+  'a webhook is another one each time': wrongReceive(({ verifier }) => ({
+    verifier: {
+      ...verifier,
+      verify: (request) => Object.create(verifier.verify(request), { dedupeKey: { value: randomUUID() } }) as Verified,
+    },
+  })),
+  'ids of all sources are one': wrongReceive(() => ({ source: 'any' })),
+  'webhooks of all tenants are one': wrongReceive(() => ({ scope: 'public' })),
+  'the query is shown decoded': wrongExchange((x) => ({ query: decodeURIComponent(x.query.replaceAll('+', ' ')) })),
+  'the query is shown as it is printed': wrongExchange((x) => ({ query: String(x.searchParams) })),
 
   // Context.
   'context lost after body parsing': wrongPlan((route) => ({ enter: () => loseContext(route.enter) })),
@@ -347,6 +400,12 @@ const apiFaults: Readonly<Record<string, Fault>> = {
     const shown = `${url.origin}/api${url.pathname}${url.search}`
     return api(new Proxy(request, { get: (target, name) => (name === 'url' ? shown : bound(target, name)) }), info)
   }),
+  'an API runs outside its request': wrongApi((api) => (request, info) => context.resume({}, () => api(request, info))),
+  'an API ends with the deadline of its request': wrongApi((api) => (request, info) => {
+    const leftMs = context.remaining()
+    const late = sleep(Math.min(leftMs, LONG_MS)).then(() => new Response(null, { status: 504 }))
+    return Promise.race([api(request, info), late])
+  }),
 }
 
 const shutdownFaults: Readonly<Record<string, Fault>> = {
@@ -373,12 +432,13 @@ export function brokenAdapters(subject: Subject<HttpSubject>): Record<string, Su
     ...(has.includes('shutdown') ? shutdownFaults : {}),
     ...apiFaults,
   }
-  return Object.fromEntries(Object.entries(applicable).map(([name, fault]) => [name, broken(subject, fault)]))
+  return Object.fromEntries(Object.entries(applicable).map(([name, fault]) => [name, broken(subject, name, fault)]))
 }
 
-function broken({ make, has }: Subject<HttpSubject>, fault: Fault): Subject<HttpSubject> {
+function broken({ make, has }: Subject<HttpSubject>, name: string, fault: Fault): Subject<HttpSubject> {
   return {
     ...(has === undefined ? {} : { has }),
+    caughtBy: CAUGHT_BY[name]!,
     async make() {
       const stopNoting = noteAnswers()
       const good = await make()
@@ -389,6 +449,35 @@ function broken({ make, has }: Subject<HttpSubject>, fault: Fault): Subject<Http
           stopNoting()
           await good.dispose()
         },
+      }
+    },
+  }
+}
+
+/** What a sender says, believed. */
+function trusting(body: Uint8Array, headers: { get(name: string): string | null }): Verified {
+  const id = headers.get('webhook-id') ?? randomUUID()
+  return {
+    id,
+    timestamp: null,
+    type: null,
+    body,
+    secret: 0,
+    dedupeKey: id,
+    json: () => JSON.parse(String(body)) as unknown,
+  }
+}
+
+/** It remembers nonces, and lets them pass. */
+function forgiving(verifier: RequestVerifier): RequestVerifier {
+  let last: VerifiedRequest | undefined
+  return {
+    async verify(request) {
+      try {
+        return (last = await verifier.verify(request))
+      } catch (error) {
+        if (last !== undefined && (error as { code?: unknown }).code === 'REPLAYED') return last
+        throw error
       }
     },
   }

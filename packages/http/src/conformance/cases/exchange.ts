@@ -12,6 +12,7 @@ export const exchangeCases: readonly Case<HttpSubject>[] = [
       method: x.method,
       route: x.route,
       path: x.path,
+      sent: x.query,
       query: [...x.searchParams],
       lines: x.headerLines('X-Twice'),
       joined: x.header('x-twice'),
@@ -39,6 +40,7 @@ export const exchangeCases: readonly Case<HttpSubject>[] = [
         method: 'POST',
         route: '/items/:id',
         path: '/items/a%20b',
+        sent: 'q=1&q=2&r=%C3%B6',
         query: [
           ['q', '1'],
           ['q', '2'],

@@ -75,16 +75,16 @@ export const invalidatesCases: readonly Case<HttpSubject>[] = [
         [writer, undefined],
         [keyed, stage.key()],
       ] as const) {
-        let isEarly = false
+        let early: Promise<boolean> | undefined
         let asked = 0
         const connection = site.openCall(one, key)
         const arrived = connection.until(({ status, body }) => status > 0 && body.length >= length)
         site.watched.beforeInvalidate = async () => {
           asked++
-          isEarly = await Promise.race([arrived.then(() => true), sleep(MOMENT_MS, false)])
+          await (early = Promise.race([arrived.then(() => true), sleep(MOMENT_MS, false)]))
         }
         await arrived
-        ok(!isEarly, `${kind}: the answer was there before its invalidation`)
+        ok(!(await early), `${kind}: the answer was there before its invalidation`)
         equal(asked, 1, kind)
       }
     }

@@ -175,7 +175,7 @@ export const keyCases: readonly Case<HttpSubject>[] = [
 
   httpCase('a store that is lost behind the handler costs no client its answer', async ({ serve, key, equal }) => {
     const json = route('json', { policy: keyed })
-    const site = await serve([json], { core: { storeTimeout: '50ms', lease: '100ms' } })
+    const site = await serve([json], { core: { lease: '3s' } })
     site.watched.beforeSettle = refusing
     equal((await site.call(json, key())).status, 201)
   }),

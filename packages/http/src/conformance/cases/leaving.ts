@@ -110,7 +110,7 @@ export const leavingCases: readonly Case<HttpSubject>[] = [
         if (!ends) await new Promise(() => {})
       },
     })
-    const site = await serve([never], { core: { lease: '200ms' } })
+    const site = await serve([never], { core: { lease: '3s' } })
     const mine = key()
     const connection = site.openCall(never, mine)
     await connection.until(({ body }) => body.length > 0)
