@@ -1,4 +1,11 @@
-import { openStory } from './story.ts'
+import { enableCompileCache } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+// The story's processes load the same sources: all but the first find them compiled.
+const compiled = (process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'parcels-demo'))
+enableCompileCache(compiled)
+const { openStory } = await import('./story.ts')
 
 /** Tells the story in plain sentences. `--keep` leaves the node up, `--json` prints what was done for machines. */
 const keep = process.argv.includes('--keep')

@@ -1,11 +1,12 @@
 import { createExpress } from '@keelson/express'
+import { received } from '@keelson/http'
 import express, { type RequestHandler } from 'express'
 import { createServer } from 'node:http'
 import type { Routes, WebServer } from './web-server.ts'
 import { merchantOf, policies } from './http.ts'
 
 /** The routes on Express. */
-export async function expressServer({ http, api, apis }: Routes): Promise<WebServer> {
+export async function expressServer({ http, api, carrierPolicy, mounts }: Routes): Promise<WebServer> {
   const k = createExpress(http)
   const app = express()
   const server = createServer(app)
@@ -14,17 +15,39 @@ export async function expressServer({ http, api, apis }: Routes): Promise<WebSer
     next()
   }
   app.disable('x-powered-by')
-  app.use(k.context(), express.json())
+  app.use(k.context())
+  // In front of the parser: a device that was away for long may send more than it takes.
+  for (const [path, api] of mounts) app.use(path, k.mount(api))
+  app.use(express.json())
 
   app.post(
     '/shipments',
+    k.early(policies.bookShipment), // so that those whom authentication refuses are on record
     authenticate,
-    k.transaction(policies.bookShipment, (req, tx) => api.book(tx, merchantOf(req.get('authorization')), req.body)),
+    k.transaction(policies.bookShipment, (req, tx) =>
+      api.book(tx, merchantOf(req.get('authorization')), req.body, req.ip),
+    ),
+  )
+  app.patch(
+    '/shipments/:id',
+    k.early(policies.updateShipment),
+    authenticate,
+    k.transaction(policies.updateShipment, (req, tx) =>
+      api.update(tx, merchantOf(req.get('authorization')), String(req.params['id']), req.body),
+    ),
+  )
+  app.delete(
+    '/shipments/:id',
+    k.early(policies.cancelShipment),
+    authenticate,
+    k.transaction(policies.cancelShipment, (req, tx) =>
+      api.cancel(tx, merchantOf(req.get('authorization')), String(req.params['id'])),
+    ),
   )
   app.get('/shipments', authenticate, k.route(policies.listShipments), async (req, res) => {
     res.json(await api.list(merchantOf(req.get('authorization')), req.query))
   })
-  app.get('/shipments/:id', authenticate, async (req, res) => {
+  app.get('/shipments/:id', authenticate, k.route(policies.findShipment), async (req, res) => {
     res.json(await api.find(merchantOf(req.get('authorization')), String(req.params['id'])))
   })
 
@@ -33,9 +56,12 @@ export async function expressServer({ http, api, apis }: Routes): Promise<WebSer
     res.set(headers).json(quote)
   })
 
-  app.use('/health', k.mount(apis.health))
-  app.use('/ops/circuit-breaker', k.mount(apis.breakers))
-  app.use('/ops', k.mount(apis.ops))
+  app.post(
+    '/carrier-events',
+    k.early(carrierPolicy),
+    k.transaction(carrierPolicy, (_req, tx) => api.carrierSays(tx, received()!.json())),
+  )
+
   app.use(k.errors())
   return {
     server,

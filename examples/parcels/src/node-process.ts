@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
 /** A parcels node as a process of its own. */
@@ -17,10 +18,10 @@ export interface NodeProcess {
 type Variables = Readonly<Record<string, string | number>>
 
 /** Starts `file`, default `main.ts`, on a free port. Which servers it has, only `env` says. */
-export function spawnNode(env: Variables, file = 'main.ts'): ChildProcess {
+export function spawnNode(env: Variables, file = 'main.ts', given: readonly string[] = []): ChildProcess {
   const { DATABASE_URL: _, REDIS_URL: __, ...clean } = process.env
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const child = spawn(process.execPath, ['--conditions=@keelson/source', path], {
+  const child = spawn(process.execPath, ['--conditions=@keelson/source', path, ...given], {
     env: {
       ...clean,
       PORT: '0',
@@ -54,4 +55,18 @@ export async function startNodeProcess(env: Variables, file?: string): Promise<N
       return ended
     },
   }
+}
+
+/** An operator's command, such as `audit:verify`: how it ended, and what it said. */
+export async function runCommand(
+  env: Variables,
+  given: readonly string[],
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  const child = spawnNode(env, 'main.ts', given)
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout!),
+    text(child.stderr!),
+    once(child, 'close') as Promise<[number | null]>,
+  ])
+  return { code, stdout, stderr }
 }

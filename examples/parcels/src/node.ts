@@ -1,10 +1,15 @@
 import type { AddressInfo } from 'node:net'
-import { healthApi, opsApi } from '@keelson/http/apis'
+import { auditApi, healthApi, syncApi, webhooksApi } from '@keelson/http/apis'
 import { checks, createHealth, type Health } from '@keelson/resilience/health'
 import { createApi } from './api.ts'
+import { auditedWrites } from './audited-writes.ts'
 import { circuitBreakers } from './circuit-breakers.ts'
+import { courierPage } from './courier-page.ts'
 import type { Environment, Framework } from './environment.ts'
-import { authorizeOperator, openHttp } from './http.ts'
+import { authorizeAuditor, authorizeCourier, authorizeMerchant } from './http.ts'
+import { carrierPolicy, openHttp, tenantOf } from './http.ts'
+import { actionOnMerchant, merchantsApi } from './merchants.ts'
+import { operators } from './operators.ts'
 import type { System } from './system.ts'
 import type { Routes, WebServer } from './web-server.ts'
 
@@ -39,16 +44,29 @@ export async function startNode(
   health.add('database', checks.database(system.db))
   // Nor this: what the carrier does not say is answered from what it said.
   health.watch(system.quotes.pipeline)
-  const { idempotency, caches, quotes, bookings } = system
-  const components = [idempotency, caches, bookings, quotes.pipeline]
+  const { quotes, webhooks, audit, sync } = system
+  // What cannot be audited is not booked, and that the answers say.
+  health.add('audit', checks.component(audit))
+  const webhooksOf = webhooksApi({ http, webhooks, authorize: authorizeMerchant, scope: (_, merchant) => merchant?.id })
+  const ofTeam = (request: Request) => tenantOf(request.headers.get('authorization'))
   const web = await SERVERS[FRAMEWORK]({
     http,
     api: createApi(system),
-    apis: {
-      health: healthApi({ health }),
-      ops: opsApi({ http, components, health, authorize: authorizeOperator }),
-      breakers: circuitBreakers([quotes.pipeline]),
-    },
+    carrierPolicy: carrierPolicy(system.carrierEvents),
+    mounts: [
+      ['/health', healthApi({ health })],
+      ['/ops/circuit-breaker', circuitBreakers([quotes.pipeline])],
+      ['/ops', operators(http, system, health)],
+      ['/audit', auditApi({ http, audit, authorize: authorizeAuditor, scope: '*' })],
+      ['/courier', courierPage],
+      // What couriers do `apply` and `onConflict` put on record.
+      ['/sync', syncApi({ http, sync, authorize: authorizeCourier, scope: ofTeam })],
+      ['/webhooks', auditedWrites(webhooksOf, { audit, action: 'webhooks.manage', route: '/webhooks' })],
+      [
+        '/merchants',
+        auditedWrites(merchantsApi(http, system), { audit, action: actionOnMerchant, route: '/merchants' }),
+      ],
+    ],
   })
   await web.listen(PORT, HOST)
   health.started()

@@ -2,20 +2,25 @@ import type { Server, ServerResponse } from 'node:http'
 import {
   Body,
   Controller,
+  Delete,
   Get,
   Headers,
   Inject,
   Injectable,
+  Ip,
   Module,
   Param,
+  Patch,
   Post,
   Query,
   Res,
   UseGuards,
   type CanActivate,
   type ExecutionContext,
+  type Type,
 } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
+import { received, type RoutePolicy } from '@keelson/http'
 import { drainServer } from '@keelson/http/node'
 import type { Tx as OpenTx } from '@keelson/kernel'
 import { KeelsonModule, mountApi, Policy, Transactional, Tx } from '@keelson/nest'
@@ -41,8 +46,22 @@ class Shipments {
   @Post()
   @Transactional()
   @Policy(policies.bookShipment)
-  book(@Tx() tx: OpenTx, @Headers('authorization') who: string, @Body() body: unknown) {
-    return this.api.book(tx, merchantOf(who), body)
+  book(@Tx() tx: OpenTx, @Headers('authorization') who: string, @Body() body: unknown, @Ip() ip: string) {
+    return this.api.book(tx, merchantOf(who), body, ip)
+  }
+
+  @Patch(':id')
+  @Transactional()
+  @Policy(policies.updateShipment)
+  update(@Tx() tx: OpenTx, @Headers('authorization') who: string, @Param('id') id: string, @Body() body: unknown) {
+    return this.api.update(tx, merchantOf(who), id, body)
+  }
+
+  @Delete(':id')
+  @Transactional()
+  @Policy(policies.cancelShipment)
+  cancel(@Tx() tx: OpenTx, @Headers('authorization') who: string, @Param('id') id: string) {
+    return this.api.cancel(tx, merchantOf(who), id)
   }
 
   @Get()
@@ -52,6 +71,7 @@ class Shipments {
   }
 
   @Get(':id')
+  @Policy(policies.findShipment)
   find(@Headers('authorization') who: string, @Param('id') id: string) {
     return this.api.find(merchantOf(who), id)
   }
@@ -70,16 +90,31 @@ class Quotes {
   }
 }
 
+/** A class for its policy, which is known when the environment is. */
+function carrierEventsBy(policy: RoutePolicy): Type {
+  @Controller('carrier-events')
+  class CarrierEvents {
+    @Inject(API) readonly api!: Api
+
+    @Post()
+    @Transactional()
+    @Policy(policy)
+    receive(@Tx() tx: OpenTx) {
+      return this.api.carrierSays(tx, received()!.json())
+    }
+  }
+  return CarrierEvents
+}
+
 /** The routes on Nest. */
-export async function nestServer({ http, api, apis }: Routes): Promise<WebServer> {
+export async function nestServer({ http, api, carrierPolicy, mounts }: Routes): Promise<WebServer> {
   const keelson = KeelsonModule.forRoot({ http, problems: 'all' })
-  @Module({ imports: [keelson], controllers: [Shipments, Quotes], providers: [{ provide: API, useValue: api }] })
+  const controllers = [Shipments, Quotes, carrierEventsBy(carrierPolicy)]
+  @Module({ imports: [keelson], controllers, providers: [{ provide: API, useValue: api }] })
   class Parcels {}
 
   const app = await NestFactory.create(Parcels, { logger: false, abortOnError: false })
-  mountApi(app, '/health', apis.health)
-  mountApi(app, '/ops/circuit-breaker', apis.breakers)
-  mountApi(app, '/ops', apis.ops)
+  for (const [path, mounted] of mounts) mountApi(app, path, mounted)
   const server = app.getHttpServer() as Server
   return {
     server,

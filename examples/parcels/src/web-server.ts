@@ -1,4 +1,4 @@
-import type { FetchHandler, Http } from '@keelson/http'
+import type { FetchHandler, Http, RoutePolicy } from '@keelson/http'
 import type { Server } from 'node:http'
 import type { Api } from './api.ts'
 
@@ -6,7 +6,10 @@ import type { Api } from './api.ts'
 export interface Routes {
   readonly http: Http
   readonly api: Api
-  readonly apis: Readonly<Record<'health' | 'ops' | 'breakers', FetchHandler>>
+  /** Of the carrier's events; which these are, a secret says. */
+  readonly carrierPolicy: RoutePolicy
+  /** Management APIs by path, the longer ones first. */
+  readonly mounts: readonly (readonly [path: string, api: FetchHandler])[]
 }
 
 /** The routes on one framework. */

@@ -4,7 +4,8 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, inject, test } from 'vitest'
-import { spawnNode, startNodeProcess } from '../src/node-process.ts'
+import { runCommand, spawnNode, startNodeProcess } from '../src/node-process.ts'
+import { shared } from './shared.ts'
 
 async function failure(env: Record<string, string>): Promise<{ code: number; stderr: string }> {
   const child = spawnNode(env)
@@ -15,7 +16,11 @@ async function failure(env: Record<string, string>): Promise<{ code: number; std
 }
 
 test('a node says that it is ready, serves, and ends with 0 on SIGTERM', async () => {
-  const node = await startNodeProcess({ DATABASE_URL: inject('databaseUrl'), BOOKINGS_PER_MINUTE: 1_000_000 })
+  const node = await startNodeProcess({
+    DATABASE_URL: inject('databaseUrl'),
+    ...shared,
+    BOOKINGS_PER_MINUTE: 1_000_000,
+  })
   expect(node.ready).toMatchObject({
     ready: true,
     framework: 'express',
@@ -29,7 +34,7 @@ test('a node says that it is ready, serves, and ends with 0 on SIGTERM', async (
 
 test('a data folder has one process at a time, and a killed owner does not keep it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'parcels-'))
-  const env = { DATA_DIR: join(folder, 'data') }
+  const env = { ...shared, DATA_DIR: join(folder, 'data') }
   const first = await startNodeProcess(env)
   const second = await failure(env)
   expect(second.code).toBe(1)
@@ -47,8 +52,24 @@ test('a bad environment ends with 1 and one line that lists every fault', async 
   for (const word of ['PORT', 'FRAMEWORK', '"express"|"fastify"|"nest"', 'DATABASE_URL']) expect(stderr).toContain(word)
 })
 
+test('servers without keys end with 1: what one node seals or signs, the others must open', async () => {
+  const { code, stderr } = await failure({ DATABASE_URL: inject('databaseUrl') })
+  expect(code).toBe(1)
+  for (const word of ['WEBHOOK_KEY', 'AUDIT_KEY', 'PRIVACY_KEY']) expect(stderr).toContain(word)
+})
+
+test('explain says so, and ends with 1, for an id that nobody knows', async () => {
+  const env = { DATABASE_URL: inject('databaseUrl'), ...shared }
+  const { code, stdout, stderr } = await runCommand(env, ['explain', 'nobody-1'])
+  expect([code, stdout, stderr]).toEqual([1, '', 'parcels: nothing is known of nobody-1\n'])
+  expect((await runCommand(env, ['explain'])).stderr).toBe('parcels: explain needs a correlation id\n')
+})
+
 test('an unreachable database ends with 1 and one line', async () => {
-  const { code, stderr } = await failure({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  const { code, stderr } = await failure({
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    ...shared,
+  })
   expect(code).toBe(1)
   expect(stderr.trim().split('\n')).toHaveLength(1)
   expect(stderr).toContain('ECONNREFUSED')
@@ -60,6 +81,7 @@ test('a port in use ends with 1 and one line', async () => {
   const { code, stderr } = await failure({
     PORT: String((server.address() as AddressInfo).port),
     DATABASE_URL: inject('databaseUrl'),
+    ...shared,
   })
   server.close()
   expect(code).toBe(1)

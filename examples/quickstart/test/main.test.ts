@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 
@@ -14,10 +15,14 @@ test('it prints two curl lines, and the second is answered as the first was', as
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {
-    let printed = ''
-    while (printed.match(/^curl .*\n/gm)?.length !== 2) printed += String((await once(server.stdout, 'data'))[0])
+    const curls: string[] = []
+    for await (const line of createInterface({ input: server.stdout })) {
+      if (line.startsWith('curl ')) curls.push(line)
+      if (curls.length === 2) break
+    }
+    expect(curls).toHaveLength(2)
     const answers = []
-    for (const curl of printed.match(/^curl .*\n/gm)!) {
+    for (const curl of curls) {
       const { stdout } = await run('bash', ['-c', curl.replace('localhost', '127.0.0.1')])
       const [head = '', body] = stdout.split('\r\n\r\n')
       answers.push({ status: head.split(' ')[1], replayed: /^Idempotent-Replayed: true\r?$/im.test(head), body })

@@ -1,0 +1,3 @@
+import { bookingsOn } from './bookings.ts'
+
+export default bookingsOn('express', 'Redis', 8)

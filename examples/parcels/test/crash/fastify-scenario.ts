@@ -1,0 +1,3 @@
+import { bookingsOn } from './bookings.ts'
+
+export default bookingsOn('fastify', 'Postgres', 16)
