@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './tools/longest-first.ts'
@@ -16,12 +17,15 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     globalSetup: ['tools/services.ts'],
+    // Most of the start of a process is compiling. Node keeps its versions apart, and knows a changed file.
+    env: { NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') },
     // Tests wait for servers more than they compute; the default on 2 cores is one file at a time.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     // For what hangs: a busy machine may need minutes for what takes seconds.
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       {
         extends: true,

@@ -3,14 +3,20 @@ import { gzipSync } from 'node:zlib'
 import { build, type Metafile } from 'esbuild'
 import type { Contender } from './case.ts'
 
-/** What a user's start grows by: the entry and what it imports at once, minified by esbuild, gzipped. */
-export function weight(name: string, specifier: string, external: readonly string[] = []): Contender {
+/** What a user's start grows by: the entries and what they import at once, minified by esbuild, gzipped. */
+export function weight(
+  name: string,
+  specifiers: string | readonly string[],
+  external: readonly string[] = [],
+  platform: 'node' | 'browser' = 'node',
+): Contender {
+  const contents = [specifiers].flat().map((specifier) => `export * from '${specifier}'`)
   return {
     name,
     open: () => ({
       async run() {
         const { outputFiles, metafile } = await build({
-          stdin: { contents: `export * from '${specifier}'`, resolveDir: join(import.meta.dirname, '..') },
+          stdin: { contents: contents.join('\n'), resolveDir: join(import.meta.dirname, '..') },
           bundle: true,
           minify: true,
           write: false,
@@ -19,7 +25,7 @@ export function weight(name: string, specifier: string, external: readonly strin
           splitting: true,
           outdir: '.',
           logLevel: 'error',
-          platform: 'node',
+          platform,
           format: 'esm',
           external: [...external],
         })
