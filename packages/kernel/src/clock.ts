@@ -19,8 +19,6 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** A timer that comes later than this was held up. */
 const LATE_MS = 5
 
-type Handle = NodeJS.Timeout | NodeJS.Immediate
-
 /** Browsers have no such phase. */
 const inNode = typeof setImmediate === 'function'
 
@@ -32,31 +30,33 @@ export const systemClock: Clock = {
     // Node warns of less than no time.
     let leftMs = Math.max(0, delayMs)
     let keepsAlive = o.ref === true
-    let handle: Handle
-    const hold = (next: Handle): void => {
-      handle = next
-      // Browsers number their timers and have nothing to unref.
-      if (!keepsAlive && typeof handle === 'object') handle.unref()
-    }
+    let step: NodeJS.Timeout
+    let late: NodeJS.Immediate | undefined
     const arm = (): void => {
       const stepMs = Math.min(leftMs, LONGEST_TIMER_MS)
       leftMs -= stepMs
-      hold(setTimeout(leftMs > 0 ? arm : over, stepMs))
+      step = setTimeout(leftMs > 0 ? arm : over, stepMs)
+      // Browsers number their timers and have nothing to unref.
+      if (!keepsAlive && typeof step === 'object') step.unref()
     }
     const endsMs = performance.now() + leftMs
-    // A process that was kept from running finds its timers over and the answers unread: those are heard first.
-    const over = (): void => (inNode && performance.now() > endsMs + LATE_MS ? hold(setImmediate(fn)) : fn())
+    // A process that was kept from running finds its timers over and the answers unread: those are heard first. Always
+    // ref: an immediate that is not waits for whatever wakes the process next.
+    const over = (): void => {
+      if (inNode && performance.now() > endsMs + LATE_MS) late = setImmediate(fn)
+      else fn()
+    }
     arm()
     return {
       cancel() {
-        clearTimeout(handle as NodeJS.Timeout)
-        if (inNode) clearImmediate(handle as NodeJS.Immediate)
+        clearTimeout(step)
+        if (late !== undefined) clearImmediate(late)
       },
       ref(on) {
         keepsAlive = on
-        if (typeof handle !== 'object') return
-        if (on) handle.ref()
-        else handle.unref()
+        if (typeof step !== 'object') return
+        if (on) step.ref()
+        else step.unref()
       },
     }
   },

@@ -79,3 +79,18 @@ test('a timer does not keep the process alive, a ref timer and a sleep do', asyn
   ])
   expect([timer, ref, sleep]).toEqual(['end', 'end\nfired', 'end\nslept'])
 })
+
+test('a timer that was held up does not wait for something else to happen', async () => {
+  const printed = await run(`
+    const next = setTimeout(() => {}, 60_000)
+    // Later: at its start a process has much to do.
+    setTimeout(() => {
+      const startMs = performance.now()
+      systemClock.timer(() => {
+        console.log(performance.now() - startMs < 30_000 ? 'fired' : 'fired with the next event')
+        clearTimeout(next)
+      }, 20)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+    }, 1_000)`)
+  expect(printed).toBe('fired')
+})

@@ -53,10 +53,8 @@ export function createDialer(options: CheckedSafeAgent): Dialer {
       const isLast = i === addresses.length - 1
       try {
         const socket = await dial(address, port, time, 1 / (addresses.length - i))
-        const check = judgeAddress(socket.remoteAddress ?? '', options)
-        if (check.allowed) return { socket, address }
-        socket.destroy()
-        throw refusal(check.reason)
+        judgeWhoIsThere(socket, options)
+        return { socket, address }
       } catch (error) {
         if (isLast || !(error instanceof DialError) || time.signal.aborted) throw error
       }
@@ -102,6 +100,17 @@ async function dial(host: string, port: number, time: TimeLeft, share: number): 
   }
   // From here on its owner listens; in between nothing may end the process.
   return socket.on('error', () => {})
+}
+
+/** The socket of a refused address, or of one that has hung up since, is destroyed. */
+function judgeWhoIsThere(socket: Socket, options: CheckedSafeAgent): void {
+  const { remoteAddress } = socket
+  const check = remoteAddress === undefined ? undefined : judgeAddress(remoteAddress, options)
+  if (check?.allowed) return
+  socket.destroy()
+  // Nobody is there who could be refused: the next attempt may find somebody.
+  if (check === undefined) throw new DialError('connect', 'ECONNRESET')
+  throw refusal(check.reason)
 }
 
 /** A host as URLs spell it: `0x7f.1`, `127。0。0。1` and `１２７.1` are 127.0.0.1. Without the brackets of IPv6. */

@@ -1,5 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { virtualClock } from '@keelson/kernel/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { localSender, post, textOf } from './send.ts'
@@ -115,6 +117,31 @@ describe('a receiver that does not answer in time holds a slot no longer, and no
     await Promise.all(hung)
     await receiver.nobody()
   })
+})
+
+test('a receiver that is gone as soon as it was reached is tried again: nobody refused its address', async () => {
+  // On a thread of its own: it hangs up between our connection and our look at who is there.
+  const gone = new Int32Array(new SharedArrayBuffer(4))
+  const receiver = new Worker(
+    `const { parentPort, workerData: gone } = require('node:worker_threads')
+    const server = require('node:net').createServer((socket) => {
+      socket.on('close', () => (Atomics.store(gone, 0, 1), Atomics.notify(gone, 0)))
+      socket.resetAndDestroy()
+    })
+    server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))`,
+    { eval: true, workerData: gone },
+  )
+  onTestFinished(() => void receiver.terminate())
+  const [port] = (await once(receiver, 'message')) as [number]
+  const dialled = channel('net.client.socket')
+  const waitForReset = (message: unknown): void => {
+    const { socket } = message as { socket: Socket }
+    socket.prependListener('connect', () => void Atomics.wait(gone, 0, 0))
+  }
+  dialled.subscribe(waitForReset)
+  onTestFinished(() => void dialled.unsubscribe(waitForReset))
+  const result = await post(localSender(), `http://127.0.0.1:${port}`)
+  expect(result).toMatchObject({ outcome: 'connect', error: 'ECONNRESET', remoteAddress: null })
 })
 
 describe('an answer that is none', () => {
