@@ -139,7 +139,9 @@ test('a receiver that is gone as soon as it was reached is tried again: nobody r
     socket.prependListener('connect', () => void Atomics.wait(gone, 0, 0))
   }
   dialled.subscribe(waitForReset)
-  onTestFinished(() => void dialled.unsubscribe(waitForReset))
+  onTestFinished(() => {
+    dialled.unsubscribe(waitForReset)
+  })
   const result = await post(localSender(), `http://127.0.0.1:${port}`)
   expect(result).toMatchObject({ outcome: 'connect', error: 'ECONNRESET', remoteAddress: null })
 })
