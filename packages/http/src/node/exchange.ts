@@ -92,6 +92,7 @@ class FramedExchange<Raw> implements NodeExchange {
   readonly method: string
   readonly path: string
   readonly query: string
+  readonly remoteAddress: string
   tx: Tx | undefined
   op: Operation | undefined
   #searchParams: URLSearchParams | undefined
@@ -115,10 +116,8 @@ class FramedExchange<Raw> implements NodeExchange {
     this.method = req.method!
     this.path = path
     this.query = query
-  }
-
-  get remoteAddress(): string {
-    return this.#req.socket.remoteAddress ?? ''
+    // Now: a socket whose client has hung up does not know any more who that was.
+    this.remoteAddress = req.socket.remoteAddress ?? ''
   }
 
   get route(): string {

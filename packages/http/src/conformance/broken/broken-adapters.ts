@@ -309,6 +309,11 @@ const faults: Readonly<Record<string, Fault>> = {
       return x.header('x-forwarded-for') ?? x.remoteAddress
     },
   })),
+  'an address is forgotten with its socket': wrongExchange((x) => ({
+    get remoteAddress() {
+      return x.signal.aborted ? '' : x.remoteAddress
+    },
+  })),
   'the end is told twice': wrongExchange((x) => ({
     onEnd(f) {
       x.onEnd(f)

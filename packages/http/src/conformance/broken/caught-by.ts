@@ -83,6 +83,8 @@ export const CAUGHT_BY: Readonly<Record<string, string>> = {
   'the route is the raw path': 'a request is shown as the client sent it',
   'the path is decoded': 'a request is shown as the client sent it',
   'forwarded header believed from anyone': 'a request is shown as the client sent it',
+  'an address is forgotten with its socket':
+    'the end is told once: with its status and bytes, or that the client has left',
   'the end is told twice': 'each request is one line at its start and one at its end, whatever answers',
   'an aborted answer looks ended': 'the end is told once: with its status and bytes, or that the client has left',
   'nobody hears that the client left': 'the end is told once: with its status and bytes, or that the client has left',

@@ -17,7 +17,7 @@ export const exchangeCases: readonly Case<HttpSubject>[] = [
       lines: x.headerLines('X-Twice'),
       joined: x.header('x-twice'),
       none: [x.header('x-none'), x.headerLines('x-none')],
-      isLocal: /^(::ffff:)?127\.0\.0\.1$/.test(x.remoteAddress),
+      isLocal: isLocal(x),
       body: Buffer.from(await x.rawBody()).toString(),
       again: Buffer.from(await x.rawBody()).toString(),
       headersSent: x.headersSent,
@@ -124,11 +124,17 @@ export const exchangeCases: readonly Case<HttpSubject>[] = [
     connection.leave()
     await until('the end of a connection', () => ends.length === 2)
     equal([ends[1]!.aborted, last!.signal.aborted], [true, true])
+    // Who hangs up is still told of by his address.
+    equal(isLocal(last!), true)
     held.resolve()
     await sleep(MOMENT_MS)
     equal(ends.length, 2, 'ends')
   }),
 ]
+
+function isLocal({ remoteAddress }: Exchange): boolean {
+  return /^(::ffff:)?127\.0\.0\.1$/.test(remoteAddress)
+}
 
 /** A route whose rule looks at the exchange; what it saw. */
 function watched(
