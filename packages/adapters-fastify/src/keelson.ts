@@ -57,6 +57,12 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
     return known(request, reply).exchange.fail(http!, error)
   }
 
+  /** Rejects with what is not ours: if it threw, Fastify would answer what is no Error as a payload. */
+  async function passOn(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (!isKeelsonError(error)) throw error
+    await fail(error, request, reply)
+  }
+
   /** What comes before the body is read, authentication included. */
   function early({ exchange, options }: Known, done: (error?: Error) => void): void {
     const { [ROUTE]: route }: Config = options.config
@@ -122,11 +128,11 @@ async function plugin(app: FastifyInstance, options: KeelsonOptions): Promise<vo
 
   app.addHook('onRoute', (options) => {
     const { errorHandler, config } = options
-    // oxlint-disable-next-line typescript/no-misused-promises -- Fastify waits for it, whatever its types say
-    options.errorHandler = async function (error, request, reply) {
-      if (isKeelsonError(error)) return fail(error, request, reply)
-      if (errorHandler === undefined) throw error
-      return errorHandler.call(this, error, request, reply)
+    // It may answer later, by a callback: behind a promise Fastify would not wait for that.
+    // oxlint-disable-next-line typescript/no-misused-promises -- Fastify waits for one, whatever its types say
+    options.errorHandler = function (error, request, reply) {
+      const isOurs = errorHandler === undefined || isKeelsonError(error)
+      return isOurs ? passOn(error, request, reply) : errorHandler.call(this, error, request, reply)
     }
     const policy = config?.keelson
     if (policy === undefined) return

@@ -409,6 +409,16 @@ describe('errors', () => {
     expect(logger.errors).toHaveLength(2)
   })
 
+  it('wait for a handler of their route that answers by a callback', async () => {
+    const port = await start((app) => {
+      const errorHandler = (error: Error, _request: FastifyRequest, reply: FastifyReply): void =>
+        void setImmediate(() => reply.code(502).send(`mine: ${error.message}`))
+      app.get('/', { errorHandler }, async () => Promise.reject(new Error('boom')))
+    })
+    const answer = await send(port)
+    expect([answer.status, answer.body.toString()]).toEqual([502, 'mine: boom'])
+  })
+
   it.each(['keelson', 'all'] as const)(
     'with %s, handlers of a route, a plugin and the application get the rest',
     async (problems) => {
