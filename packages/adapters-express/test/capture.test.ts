@@ -16,6 +16,9 @@ import { zoo } from './zoo.ts'
 import { zipping } from './zipping.ts'
 
 const exchanges = nodeExchanges(expressFrame, 1_000)
+const fail = (): never => {
+  throw new Error('behind')
+}
 type Save = (captured: Captured) => Promise<StoredResponse | undefined>
 
 describe.each(frameworks)('capture on $framework', ({ express }) => {
@@ -333,6 +336,20 @@ describe.each(frameworks)('capture on $framework', ({ express }) => {
         res.end()
       })
       expect(seen).toContain('ERR_STREAM_WRITE_AFTER_END')
+    })
+
+    it.each<[string, RequestHandler]>([
+      ['throws', (_req, res) => (res.json({ id: 1 }), fail())],
+      ['goes on with an error', (_req, res, next) => (res.json({ id: 1 }), next(new Error('behind')))],
+      ['answers twice', (_req, res) => void (res.json({ id: 1 }), res.json({ id: 2 }))],
+      ['writes, and throws', (_req, res) => (res.write('1'), res.end('2'), fail())],
+      ['destroys the connection', (req, res) => (res.json({ id: 1 }), req.socket.destroy())],
+    ])('has answered all the same when it %s behind its answer', async (_, handler) => {
+      const late: Save = () => sleep(20, undefined)
+      const [captured, plain] = [await answering(handler, capturing(late)), await answering(handler, through)]
+      const whole = withoutDate(await sendRaw(plain))
+      expect(readAnswer(Buffer.from(whole)).status).toBe(200)
+      expect(withoutDate(await sendRaw(captured))).toBe(whole)
     })
 
     it.each([

@@ -1,4 +1,5 @@
 import { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { types } from 'node:util'
 import type { StoredResponse } from '@keelson/kernel'
 import { answerTap, type AnswerTap, type AnswerTapParts } from '../answer-tap.ts'
@@ -85,6 +86,7 @@ class NodeCapture implements AnswerTapParts {
   #isImplied = false
   #hasEnded = false
   #isVeiled = false
+  #guarded: Guarded | undefined
   #destroyLater: (() => void) | undefined
 
   constructor(res: ServerResponse, o: NodeCaptureParts, send: Send) {
@@ -162,7 +164,10 @@ class NodeCapture implements AnswerTapParts {
       this.#destroyLater?.()
       return true
     })
-    if (this.#tap.phase === 'saving') this.#veil()
+    if (this.#tap.phase === 'saving') {
+      this.#veil()
+      this.#guard(res.socket)
+    }
     return res
   }
 
@@ -181,12 +186,17 @@ class NodeCapture implements AnswerTapParts {
     const res = this.#res
     // An answer that has ended has left, as the handler sees it: what fails behind it must not take it back.
     if (this.#hasEnded && this.#tap.phase === 'saving' && !res.destroyed) {
-      this.#destroyLater ??= () => void this.#under.destroy.call(res, error)
+      this.destroyLater(() => void this.#under.destroy.call(res, error))
       return res
     }
     // When the client has left, the handler may still end its answer.
     if (!res.destroyed) this.#tap.abandon()
     return this.#under.destroy.call(res, error)
+  }
+
+  /** Once the answer has left. */
+  destroyLater(destroy: () => void): void {
+    this.#destroyLater ??= destroy
   }
 
   /** The head is fixed, as Node's own first write does it. */
@@ -207,7 +217,19 @@ class NodeCapture implements AnswerTapParts {
     if (IS_COMPUTED) Object.defineProperty(this.#res, 'writableFinished', { value: false, configurable: true })
   }
 
+  /** Express itself destroys the connection when a handler throws behind its answer. */
+  #guard(socket: Guarded | null): void {
+    if (socket === null || this.#res.req.httpVersionMajor >= 2) return
+    if (socket[GUARD] === undefined) {
+      socket[GUARD] = { destroy: socket.destroy, answer: undefined }
+      socket.destroy = destroyGuarded
+    }
+    socket[GUARD].answer = this
+    this.#guarded = socket
+  }
+
   #unveil(): void {
+    if (this.#guarded !== undefined) this.#guarded[GUARD]!.answer = undefined
     if (!this.#isVeiled) return
     this.#isVeiled = this.#res.finished = false
     if (IS_COMPUTED) delete (this.#res as { writableFinished?: boolean }).writableFinished
@@ -234,6 +256,20 @@ class NodeCapture implements AnswerTapParts {
     res.statusMessage = this.#head.message
     if (this.#head.isExplicit) this.#under.writeHead.call(res, this.#head.status)
   }
+}
+
+/** A connection, the answer on it that waits to be saved, and its `destroy` before ours. */
+interface Guarded extends Socket {
+  [GUARD]?: { readonly destroy: Socket['destroy']; answer: NodeCapture | undefined }
+}
+const GUARD: unique symbol = Symbol('keelson.guard')
+
+/** One for all connections, as in head.ts. On one that failed or whose client has left nothing can leave any more. */
+function destroyGuarded(this: Guarded, error?: Error): Socket {
+  const { destroy, answer } = this[GUARD]!
+  if (answer === undefined || error || this.writableEnded) return destroy.call(this, error)
+  answer.destroyLater(() => void this.destroy())
+  return this
 }
 
 const NO_BYTES = new Uint8Array(0)
