@@ -36,8 +36,10 @@ export function toRequest(req: IncomingMessage, x: Asked, target: string): Reque
 function originOf({ socket, headers }: IncomingMessage): string {
   const protocol = (socket as Partial<TLSSocket>).encrypted === true ? 'https' : 'http'
   const host = headers.host ?? (headers[':authority'] as string | undefined) ?? 'localhost'
-  if (!HOST.test(host)) throw problem(400, 'host-malformed')
-  return `${protocol}://${host}`
+  const origin = `${protocol}://${host}`
+  // A port or an address may have too large a number.
+  if (!HOST.test(host) || !URL.canParse(origin)) throw problem(400, 'host-malformed')
+  return origin
 }
 
 function headersOf({ rawHeaders }: IncomingMessage): Headers {

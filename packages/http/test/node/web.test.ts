@@ -80,7 +80,7 @@ describe('a request of node:http as a web Request', () => {
     expect(answer.body.toString()).toBe('http://test/a?b')
   })
 
-  it.each(['a/b', 'user@host', 'a b', 'host:port', '', '[::1', 'a?b', 'a#b'])(
+  it.each(['a/b', 'user@host', 'a b', 'host:port', '', '[::1', 'a?b', 'a#b', 'a:99999', '256.1.1.1', 'a%zz'])(
     'is refused with the host %j',
     async (host) => {
       let wasAsked = false
