@@ -10,8 +10,8 @@ export type DrainableServer = Pick<Server, 'listening' | 'close' | 'prependListe
 /** A part of a shutdown: `shutdown.add('http', part)`. */
 export interface ServerDrain {
   /**
-   * No new connections; each answer that has not begun says `Connection: close`; idle sockets are closed. Settles when no
-   * request is left, or when `signal` aborts.
+   * No new connections; each answer that has not begun says `Connection: close`, of a pipeline the last one; idle sockets
+   * are closed. Settles when no request is left, or when `signal` aborts.
    */
   drain(signal: AbortSignal): Promise<void>
 }
@@ -30,7 +30,7 @@ export function drainServer(server: DrainableServer): ServerDrain {
   return {
     async drain(signal) {
       isDraining = true
-      active.forEach(closeAfter)
+      lastOnes(active).forEach(closeAfter)
       // With the server Node closes idle connections.
       await looked()
       if (server.listening) server.close()
@@ -44,6 +44,11 @@ export function drainServer(server: DrainableServer): ServerDrain {
       if (!signal.aborted) server.closeAllConnections?.()
     },
   }
+}
+
+/** Of pipelined requests the last: behind an answer that says `close` Node sends no other. */
+function lastOnes(active: ReadonlySet<ServerResponse>): Map<unknown, ServerResponse> {
+  return new Map([...active].map((res) => [res.req.socket, res]))
 }
 
 function closeAfter(res: ServerResponse): void {

@@ -68,6 +68,33 @@ describe('draining a server', () => {
     expect(one.text()).toMatch(/Connection: close[\s\S]*whole$/)
   })
 
+  it('answers all requests of a pipeline, and says goodbye with the last', async () => {
+    const arrived = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    let missing = 4
+    const { port, part } = await serving(async ({ url }, res) => {
+      if (--missing === 0) arrived.resolve()
+      await go.promise
+      res.end(url)
+    })
+    const [other, one] = [await client(port), await client(port)]
+    other.ask('/other')
+    for (const path of ['/one', '/two', '/three']) one.ask(path)
+    await arrived.promise
+    const drained = part.drain(never)
+    go.resolve()
+    await Promise.all([drained, one.closed, other.closed])
+    expect(one.text().match(/Connection: [\w-]+|\/\w+$|\/\w+(?=HTTP)/g)).toEqual([
+      'Connection: keep-alive',
+      '/one',
+      'Connection: keep-alive',
+      '/two',
+      'Connection: close',
+      '/three',
+    ])
+    expect(other.text()).toMatch(/Connection: close[\s\S]*\/other$/)
+  })
+
   it('closes a connection whose head had left before', async () => {
     const begun = Promise.withResolvers<void>()
     const go = Promise.withResolvers<void>()
