@@ -259,6 +259,19 @@ test("the session's own lock_timeout counts inside the work", async () => {
   await other.close()
 })
 
+test("the session's own lock_timeout counts for the effects of a 4xx", async () => {
+  const pool = new pg.Pool({ connectionString: server.url, options: '-c lock_timeout=4321' })
+  const other = await openOrders(pool, 'outage')
+  await pool.query('create table outage.lock_timeouts (setting text)')
+  const noted = {
+    kind: 'test.lock-timeout',
+    statements: () => [{ text: "insert into outage.lock_timeouts select current_setting('lock_timeout')" }],
+  }
+  unwrap(await other.idempotency.transaction(callOf(), async () => reply(404, 'none', [noted])))
+  expect((await pool.query('select setting from outage.lock_timeouts')).rows).toEqual([{ setting: '4321ms' }])
+  await other.close()
+})
+
 /** Another instance, on a pool whose queries may take so long. */
 function hasty(queryTimeoutMs: number): { idempotency: TransactionalIdempotency; pool: pg.Pool } {
   const pool = new pg.Pool({ connectionString: server.url, query_timeout: queryTimeoutMs })

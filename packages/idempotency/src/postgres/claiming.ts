@@ -28,7 +28,7 @@ export interface RowClaim {
 
 /** Claims rows, inside of a transaction that the caller ends. */
 export interface RowClaiming {
-  /** What leaves with BEGIN; `after` stands between the claim and the read. */
+  /** What leaves with BEGIN; `after` stands behind it. */
   opening(ref: RefDigest, claim: RowClaim, after?: readonly Statement[]): Statement[]
   /** Reads what `opening` was answered; a record that may be taken over is taken, as long as nobody else does. */
   read(
@@ -46,7 +46,8 @@ export function createRowClaiming(schema: string): RowClaiming {
   function steps(ref: RefDigest, claim: RowClaim, attempt: number, after: readonly Statement[]): Statement[] {
     const row = rowOf(ref, claim)
     const take = attempt === 0 ? prepared(sql.claim, row) : prepared(sql.takeOver, [...row, attempt])
-    return [take, ...after, prepared(sql.read, [ref])]
+    // A savepoint comes last: the way back to it must not be one to the lock limit of the claim.
+    return [take, prepared(sql.read, [ref]), ...after]
   }
 
   return {
@@ -54,7 +55,7 @@ export function createRowClaiming(schema: string): RowClaiming {
 
     async read(tx, opened, ref, claim, after = []) {
       let taken = opened[0]!.rows.length > 0
-      for (let current = readRecord(opened.at(-1)!); ;) {
+      for (let current = readRecord(opened[1]!); ;) {
         if (taken && current?.operationId === claim.operationId)
           return { kind: 'yours', record: current, repeated: false }
         const decided = decideBegin(current, claim)
@@ -65,7 +66,7 @@ export function createRowClaiming(schema: string): RowClaiming {
         const answers: QueryResult[] = []
         for (const { text, values } of again) answers.push(await tx.query(text, values))
         taken = answers[0]!.rows.length > 0
-        current = readRecord(answers.at(-1)!)
+        current = readRecord(answers[1]!)
       }
     },
   }
