@@ -1,9 +1,11 @@
 import type { EventEmitter } from 'node:events'
 import { afterAll, expect, inject, test } from 'vitest'
-import type { Claim, Settlement } from '@keelson/webhooks'
+import type { Tx } from '@keelson/kernel'
+import type { Audience, Claim, HandlerRow, Settlement } from '@keelson/webhooks'
 import { postgresStore } from '@keelson/webhooks/postgres'
 import pg from 'pg'
 import { startPgbouncer } from '../../../../tools/servers/pgbouncer.ts'
+import { until } from '../../../../tools/servers/until.ts'
 import { openPostgres, type OpenStore } from './open-postgres.ts'
 import { anEvent, endpoint, routeAll, RULES, success } from './steps.ts'
 
@@ -261,4 +263,42 @@ test('nodes that sweep together make and drop the partitions of days once, and n
     await store.sweep(100, keep)
     expect(await days()).toEqual([day, day + 1, day + 2])
   }
+})
+
+const PATIENCE_MS = 60_000
+
+/** Who waits for a lock of a transaction that `client` has open. */
+async function waitsFor(client: pg.PoolClient): Promise<void> {
+  const { processID } = client as unknown as { processID: number }
+  await until('somebody waits for a lock', PATIENCE_MS, async () => {
+    const text = 'select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))'
+    return (await opened.pool.query(text, [processID])).rows[0] as unknown
+  })
+}
+
+test('of two nodes that register one function with other types at once, the last one is a new audience', async () => {
+  const { pool, schema, store } = opened
+  const handler = (types: readonly string[]): HandlerRow => ({ name: 'both', types, scope: null, rules: RULES })
+  const typesOf = (audience: Audience) => audience.handlers.find(({ name }) => name === 'both')?.types
+  await store.registerHandlers([handler(['old.*'])])
+
+  const client = await pool.connect()
+  await client.query('begin')
+  // Wrapped, nobody's patience ends.
+  const storeOn = (on: pg.Pool | pg.PoolClient): OpenStore['store'] => {
+    const query: Tx['query'] = (text, values) => on.query(text, values as unknown[])
+    return postgresStore({ query, transaction: () => expect.unreachable() }, { schema })
+  }
+  const other = storeOn(client)
+  await other.registerHandlers([handler(['new.*'])])
+  const registering = storeOn(pool).registerHandlers([handler(['old.*'])])
+  await waitsFor(client)
+  // What a router reads, and keeps, between the two.
+  const between = await other.audience('a')
+  await client.query('commit')
+  client.release()
+  await registering
+  const last = await store.audience('a')
+  expect([typesOf(between), typesOf(last)]).toEqual([['new.*'], ['old.*']])
+  expect(last.revision).not.toBe(between.revision)
 })
