@@ -52,7 +52,13 @@ export function createWake(
     made.on('error', lost)
     made.on('end', lost)
     made.on('notification', wakeAll)
-    await made.query(`LISTEN ${channel}`)
+    try {
+      await made.query(`LISTEN ${channel}`)
+    } catch (error) {
+      // A standby refuses it, and poolers do: the next try opens another one.
+      void made.end().catch(() => {})
+      throw error
+    }
     return made
   }
 
