@@ -51,6 +51,8 @@ export async function migrate(
   const planned = plan('migrate', of, o)
   const applied = await unit(db, {
     open: [{ text: LOCK }],
+    // What another process has applied while this one waited must be seen.
+    isolation: 'read committed',
     stall: STALL,
     openTimeout: STALL,
     work: async (tx) => {

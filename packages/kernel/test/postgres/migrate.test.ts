@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, describe, expect, inject, test } from 'vitest'
 import { migrate, printMigrations, type Migration } from '../../src/postgres/index.ts'
+import { until } from '../../../../tools/servers/until.ts'
 import { failure, watchProcess } from './world.ts'
 
 watchProcess()
@@ -45,6 +46,26 @@ test('ten processes at once: each migration is applied once, and all resolve', a
   expect(told.flatMap(({ applied }) => applied!)).toEqual(['test/0001_create', 'test/0002_more'])
   expect((await Promise.all(exits)).map(([code]) => code as number)).toEqual(Array(10).fill(0))
   expect((await pool.query(`select * from ${schema}.one`)).rows).toEqual([{ id: 1 }])
+})
+
+test.each(['repeatable read', 'serializable'])('so it is where the default is %s', async (isolation) => {
+  const schema = await emptySchema('kernel_migrate_isolated')
+  const options = `-c default_transaction_isolation=${isolation.replace(' ', String.raw`\ `)}`
+  const isolated = new pg.Pool({ connectionString: url, options })
+  const holding = await pool.connect()
+  await holding.query("begin; select pg_advisory_xact_lock(hashtext('keelson.migrate'))")
+  const migrating = Array.from({ length: 3 }, () => migrate(isolated, [one, two], { schema }))
+  await until('all of them wait', 60_000, async () => {
+    const { rows } = await pool.query<{ n: number }>(
+      "select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted",
+    )
+    return rows[0]!.n >= 3 ? true : undefined
+  })
+  await holding.query('commit')
+  holding.release()
+  const told = await Promise.all(migrating)
+  expect(told.flatMap(({ applied }) => applied)).toEqual(['test/0001_create', 'test/0002_more'])
+  await isolated.end()
 })
 
 test('what is known is not applied again, what is new is, in order', async () => {
