@@ -1,5 +1,13 @@
 import { checkOptions, opt } from '@keelson/kernel'
-import { checkSchema, createAsk, database, prepared, type DatabaseLike, type Migration } from '@keelson/kernel/postgres'
+import {
+  checkSchema,
+  createAsk,
+  database,
+  prepared,
+  unit,
+  type DatabaseLike,
+  type Migration,
+} from '@keelson/kernel/postgres'
 import { optionFailure } from '../error.ts'
 import type { AuditStore, HoldRow } from '../store.ts'
 import { createAppending } from './appending.ts'
@@ -18,6 +26,8 @@ export { migrations } from './migrations.ts'
 const COUNTED = 100_000
 /** The partitions of the months to come are looked for so often. */
 const PARTITIONS_MS = 3_600_000
+/** What is deleted may be much. */
+const PRUNE = '10m'
 /** A probe is given up after this time. */
 const PING_MS = 1_000
 
@@ -95,8 +105,15 @@ export function postgresStore(
     },
 
     async prune(log, upTo) {
-      const [row] = await ask<{ n: number }>(prepared(sql.prune, [log, upTo]))
-      return row!.n
+      return unit<number>(target, {
+        open: [prepared(sql.prune, [log, upTo])],
+        // What was committed while it waited for the lock of a month must be seen, or it goes unsealed.
+        isolation: 'read committed',
+        openTimeout: PRUNE,
+        work: async (_, [pruned]) => {
+          return { end: 'commit', statements: [], value: (pruned!.rows[0] as { n: number }).n }
+        },
+      })
     },
 
     async adopt(log = 'main') {

@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { until } from '../../../../tools/servers/until.ts'
 import { postgresStore } from '../../src/postgres/index.ts'
 import { openPostgres, servers, type OpenStore } from './open-postgres.ts'
 import { aRow, fold, idAt, sealAll } from './steps.ts'
@@ -137,6 +139,36 @@ describe.each(Object.keys(servers))('on %s', (name) => {
     expect(await store.prune('main', 2)).toBe(1)
     expect((await partitions()).months).not.toContain(1)
   })
+})
+
+test('a month stays when an entry of it is committed while it is locked to go, whatever the default isolation is', async () => {
+  await using opened = await openPostgres()
+  const { pool, schema } = opened
+  const options = String.raw`-c default_transaction_isolation=repeatable\ read`
+  const isolated = new pg.Pool({ connectionString: inject('databaseUrl'), options })
+  const store = postgresStore(isolated, { schema })
+  await opened.at(month(0))
+  await store.seal('main', 1, fold)
+  await store.append('main', [aRow({}, idAt(month(0), 1))])
+  await sealAll(store)
+  await opened.at(month(2))
+  await pool.query(`alter function ${schema}.audit_prune set lock_timeout = '60s'`)
+
+  const writing = await pool.connect()
+  await writing.query('begin')
+  const late = aRow({}, idAt(month(0), 2))
+  await store.append('main', [late], writing)
+  const pruning = store.prune('main', 1)
+  await until('it waits for the writer', 60_000, async () => {
+    const text = 'select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))'
+    return (await pool.query(text, [(writing as unknown as { processID: number }).processID])).rows[0] as unknown
+  })
+  await writing.query('commit')
+  writing.release()
+  expect(await pruning).toBe(1)
+  expect(await sealAll(store)).toBe(1)
+  expect((await store.find('main', late.id))?.bytes).toEqual(Buffer.from(late.bytes))
+  await isolated.end()
 })
 
 test('processes that seal together make the partitions of months once, and none of them fails', async () => {
