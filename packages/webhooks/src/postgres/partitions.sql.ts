@@ -1,6 +1,9 @@
 /** One at a time makes or drops partitions, and the others need not: nodes that sweep together would name the same tables. */
 const IS_ALONE = `pg_try_advisory_xact_lock(hashtext('{schema}.webhook_partitions'))`
 
+/** As SQL: what is in the default partition is over since end_ms. */
+const IS_OVER = 'not exists (select from {schema}.webhook_attempt_default a where a.at_ms > end_ms)'
+
 /** Attempts by day: the partitions of today and of the next two days, where they are missing. Rows that are there before
  *  their partition are in the default one, which then keeps that day. Waits 200 ms for locks: the next sweep tries
  *  again. */
@@ -43,11 +46,14 @@ begin
     exception when lock_not_available or deadlock_detected then null;
     end;
   end loop;
-  if exists (select from {schema}.webhook_attempt_default)
-    and not exists (select from {schema}.webhook_attempt_default a where a.at_ms > end_ms) then
+  if exists (select from {schema}.webhook_attempt_default) and ${IS_OVER} then
     begin
-      truncate {schema}.webhook_attempt_default;
-      dropped := dropped + 1;
+      lock table {schema}.webhook_attempt_default in access exclusive mode;
+      -- Whoever was waited for may have written one.
+      if ${IS_OVER} then
+        truncate {schema}.webhook_attempt_default;
+        dropped := dropped + 1;
+      end if;
     exception when lock_not_available or deadlock_detected then null;
     end;
   end if;

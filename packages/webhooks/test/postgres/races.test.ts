@@ -242,6 +242,33 @@ test('attempts go with the partition of their day, and tomorrow has one already'
   expect(logs).toEqual([1, 0, 0, 0])
 })
 
+test('an attempt of no partition that is committed while the old ones are locked to go stays', async () => {
+  const DAY_MS = 86_400_000
+  await using old = await openPostgres()
+  const { store, pool, schema } = old
+  const today = Math.floor(Date.now() / DAY_MS) + 10
+  await old.at(today * DAY_MS)
+  const attempt = (atMs: number) => `insert into ${schema}.webhook_attempt
+    (scope, delivery, fence, number, at_ms, duration_ms, outcome) values ('a', 'd', ${atMs}, 1, ${atMs}, 1, 'success')`
+  const retire = () => pool.query(`select ${schema}.webhook_retire(${DAY_MS})`)
+  // The partitions of when it was migrated.
+  await retire()
+  await pool.query(attempt((today - 5) * DAY_MS))
+  await pool.query(`alter function ${schema}.webhook_retire set lock_timeout = '60s'`)
+  const writing = await pool.connect()
+  await writing.query(`begin; ${attempt(today * DAY_MS)}`)
+  const retiring = retire()
+  await waitsFor(writing)
+  await writing.query('commit')
+  writing.release()
+  await retiring
+  const { rows } = await pool.query(
+    `select at_ms::float8 as at from ${schema}.webhook_attempt where at_ms = ${today * DAY_MS}`,
+  )
+  expect(rows).toEqual([{ at: today * DAY_MS }])
+  expect(await store.sweep(100, { attemptsMs: DAY_MS, deliveriesMs: 1e12, eventsMs: 1e12, heldMs: 1e12 })).toBe(0)
+})
+
 test('nodes that sweep together make and drop the partitions of days once, and none of them fails', async () => {
   const DAY_MS = 86_400_000
   const NODES = 10
