@@ -22,6 +22,8 @@ export type { ListenClient } from './wake.ts'
 
 /** What `webhook_route` answers of each route, by its first letter. */
 const ROUTED = { o: 'ok', s: 'stale', m: 'moved' } as const
+/** LISTEN cuts a longer name, and pg_notify refuses it. */
+const CHANNEL_BYTES = 63
 /** A probe is given up after this time. */
 const PING_MS = 1_000
 
@@ -40,7 +42,7 @@ export function postgresStore(
   const schema = checkSchema(checked.schema)
   const target = database(db)
   const ask = createAsk(target)
-  const channel = `${schema}_webhooks`
+  const channel = `${schema}_webhooks`.slice(0, CHANNEL_BYTES)
   const wake = createWake(channel, checked.listen, () => ask(prepared('select pg_notify($1, $2)', [channel, ''])))
   const sql = {
     take: `select * from ${schema}.webhook_take($1, $2::float8::bigint, $3)`,

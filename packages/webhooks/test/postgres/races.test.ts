@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import { afterAll, expect, inject, test } from 'vitest'
 import type { Tx } from '@keelson/kernel'
+import { migrate } from '@keelson/kernel/postgres'
 import type { Audience, Claim, HandlerRow, Settlement } from '@keelson/webhooks'
 import { postgresStore } from '@keelson/webhooks/postgres'
 import pg from 'pg'
@@ -351,4 +352,23 @@ test('a connection that cannot listen is ended, as often as it is tried', async 
     const { rows } = await opened.pool.query('select 1 from pg_stat_activity where application_name = $1', [name])
     return rows.length === 0 ? true : undefined
   })
+})
+
+test('nodes hear of each other also in a schema of the longest name', async () => {
+  const { pool, listen } = opened
+  const schema = opened.schema.padEnd(63, '_')
+  const [store, other] = [
+    postgresStore(pool, { schema, listen: listen! }),
+    postgresStore(pool, { schema, listen: listen! }),
+  ]
+  await migrate(pool, [store])
+  try {
+    let heard = 0
+    await other.onWake(() => heard++)
+    await store.publish([anEvent()])
+    await until('the other one is told', PATIENCE_MS, async () => heard || undefined)
+  } finally {
+    await Promise.all([store.close(), other.close()])
+    await pool.query(`drop schema ${schema} cascade`)
+  }
 })
