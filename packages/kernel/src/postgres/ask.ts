@@ -1,5 +1,6 @@
 import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
+import { isStoreFailure } from '../store-failure.ts'
 import type { Statement } from '../tx.ts'
 import { answered, unanswered } from './connect-limit.ts'
 import { driverOf, type KnownDatabase } from './driver.ts'
@@ -9,10 +10,10 @@ import { unit } from './unit.ts'
 const ANSWER_MS = 5_000
 /** What pg says then: it has no code. */
 const READ_TIMEOUT = 'Query read timeout'
-/** Of a conflict: another transaction was faster. */
 const TRIES = 3
 const SERIALIZATION_FAILURE = '40001'
-const CONFLICTS = [SERIALIZATION_FAILURE, '40P01']
+/** Another transaction was faster, or the session had idled too long when the statement came. */
+const AGAIN = [SERIALIZATION_FAILURE, '40P01', '57P05']
 /** The server knows the statement's name not, already, or as something else: a pooler between us, or DDL. */
 const ABOUT_NAMES = ['26000', '42P05', '0A000']
 
@@ -23,7 +24,8 @@ export type Ask = <Row>(statement: Statement, answerMs?: number) => Promise<read
  * Asks for stores whose steps are one statement each. Statements go by name where the driver is pg, until a server has
  * once forgotten them: nothing else is kept in a session. Each may be sent again (a conflict, a forgotten name), since a
  * failed one has changed nothing. READ COMMITTED is what they are made for: what waited for a lock goes on with what was
- * committed meanwhile. Where the default is another one that fails, and from then on they say so, in two round trips. `answerMs` (5 s) is when a silent connection is given up.
+ * committed meanwhile. Where the default is another one that fails, and from then on they say so, in two round trips.
+ * `answerMs` (5 s) is when a silent connection is given up.
  * @throws KernelError STORE_UNAVAILABLE then; else what the driver threw
  */
 export function createAsk(target: KnownDatabase): Ask {
@@ -52,8 +54,9 @@ export function createAsk(target: KnownDatabase): Ask {
             details: { reason: 'timeout' },
           })
         }
+        if (isStoreFailure(error)) throw error
         if (named && ABOUT_NAMES.includes(code)) byName = false
-        else if (tries >= TRIES || !CONFLICTS.includes(code)) throw error
+        else if (tries >= TRIES || !AGAIN.includes(code)) throw error
         if (code === SERIALIZATION_FAILURE) isolates = true
       }
     }

@@ -29,3 +29,21 @@ test.each(['repeatable read', 'serializable'])(
     }
   },
 )
+
+test('a connection that the server has ended for its idleness is replaced', async () => {
+  const pool = new pg.Pool({
+    connectionString: inject('databaseUrl'),
+    max: 1,
+    options: '-c idle_session_timeout=700',
+  })
+  pool.on('error', () => {})
+  const ask = createAsk(database(pool))
+  try {
+    await ask({ text: 'select 1' })
+    // The process stands still: the goodbye is there when the next statement goes.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000)
+    expect(await ask<{ n: number }>({ text: 'select 2 as n' })).toEqual([{ n: 2 }])
+  } finally {
+    await pool.end()
+  }
+})
