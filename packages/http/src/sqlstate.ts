@@ -12,7 +12,8 @@ const TIMED_OUT = { status: 504, code: 'deadline-exceeded' }
 const TABLE: readonly (readonly [RegExp, SqlProblem])[] = [
   [/^(23505|23503|23P01)$/, CONFLICT], // unique, foreign key, exclusion
   [/^(23502|23514|22\w{3})$/, INPUT], // not null, check, data exception
-  [/^(40001|40P01|53300|08\w{3})$/, UNAVAILABLE], // serialization, deadlock, too many connections, connection
+  // Serialization, deadlock; connection, too many of them, shutdown and start-up; a standby, no room, a broken disk.
+  [/^(40001|40P01|08\w{3}|53[123]00|57P0[123]|25006|58030)$/, UNAVAILABLE],
   [/^57014$/, TIMED_OUT], // query cancelled: statement_timeout
 ]
 

@@ -5,6 +5,11 @@ import { isKeelsonError } from './error.ts'
  * connections.
  */
 const SQLSTATE = /^(08\w{3}|57P0[123]|53300)$/
+/** Of one that answers, but cannot write now: it only reads, as a standby does; no room on disk or in memory; a broken disk. */
+const CANNOT_WRITE = /^(25006|53[12]00|58030)$/
+/** What a standby says of UNLOGGED tables, by the server's function: the code has other meanings, the message any language. */
+const NOT_SUPPORTED = '0A000'
+const PLANNER = 'get_relation_info'
 /** Postgres answers a wrong number of parameters with it, pgbouncer (always FATAL) whatever it cannot serve. */
 const PROTOCOL_VIOLATION = '08P01'
 const SYSTEM = /^(ECONN\w+|EPIPE|E(HOST|NET)(UNREACH|DOWN)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT)$/
@@ -67,9 +72,20 @@ export function isStoreFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code, severity } = error as { code?: unknown; severity?: unknown }
   if (code === PROTOCOL_VIOLATION) return severity === 'FATAL'
+  if (cannotWrite(error)) return true
   if (typeof code === 'string') return SQLSTATE.test(code) || SYSTEM.test(code)
   if (isNodeRedisTimeout(error)) return true
   return REDIS.test(error.message) || BEGINNINGS.some((text) => error.message.startsWith(text))
+}
+
+/**
+ * True for the store failures of a Postgres that lives: the statement has failed, its connection goes on. After a
+ * failover a pool may be on a standby.
+ */
+export function cannotWrite(error: unknown): boolean {
+  const { code, routine } = (error ?? {}) as { code?: unknown; routine?: unknown }
+  if (code === NOT_SUPPORTED) return routine === PLANNER
+  return typeof code === 'string' && CANNOT_WRITE.test(code)
 }
 
 /** A command that was not sent within its `timeout`: it says nothing. With words it is a full pool's, which is none. */

@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts'
-import { isStoreFailure } from '../store-failure.ts'
+import { cannotWrite, isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
 import type { PgClientLike } from './driver.ts'
 import { sqlState } from './sql-state.ts'
@@ -25,6 +25,7 @@ const READ_TIMEOUT = 'Query read timeout'
 
 /** True when `error` says that nothing more can be had from its connection. */
 export function isLoss(error: unknown): boolean {
+  if (cannotWrite(error)) return false
   if (isStoreFailure(error) || ENDS_SESSION.includes(sqlState(error) ?? '')) return true
   return (error as Error | undefined)?.message === READ_TIMEOUT
 }

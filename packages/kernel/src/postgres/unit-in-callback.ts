@@ -1,6 +1,6 @@
 import { isKeelsonError } from '../error.ts'
 import { KernelError } from '../kernel-error.ts'
-import { isStoreFailure } from '../store-failure.ts'
+import { cannotWrite, isStoreFailure } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
 import type { Database, QueryResult, Statement, Tx } from '../tx.ts'
 import { answered, connectLimit } from './connect-limit.ts'
@@ -111,7 +111,7 @@ async function work<T>(plan: UnitPlan<T>, open: OpenTx, opened: readonly QueryRe
 
 function unitError(error: unknown, ambiguous: boolean, failure: Error | undefined): unknown {
   const message = (error as Error | null)?.message
-  if (isKeelsonError(error, 'COMMIT_UNKNOWN')) return error
+  if (isKeelsonError(error, 'COMMIT_UNKNOWN') || cannotWrite(error)) return error
   // Only an error of the server says that COMMIT did not happen.
   if (ambiguous && (isStoreFailure(error) || sqlState(error) === undefined)) {
     return commitUnknown(`it may have happened: ${message}`, error)

@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts'
 import type { Duration } from '../duration.ts'
 import { checkOptions, opt, type Opt } from '../options.ts'
 import type { KernelError } from '../kernel-error.ts'
+import { cannotWrite } from '../store-failure.ts'
 import { unavailable } from '../store-guard.ts'
 import type { QueryResult, Statement, Tx } from '../tx.ts'
 import { driverOf, type DatabaseLike } from './driver.ts'
@@ -52,19 +53,26 @@ const SPEC = {
  * the closing statements with COMMIT. Below `transact()` and `idempotency.transaction()`.
  *
  * Resolves only after COMMIT was acknowledged. Rejects with what `work` threw, after a rollback; or with
- * - STORE_UNAVAILABLE: no connection, or it was lost before the closing flight was sent. Nothing happened.
+ * - STORE_UNAVAILABLE: no connection, or it was lost before the closing flight was sent; or a server that cannot write,
+ *   as a standby, has refused `open` or the closing statements. Nothing happened.
  * - COMMIT_UNKNOWN: the connection was lost afterwards. It may have committed or not.
  * - the driver's error of a closing statement. Nothing happened.
  */
 export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promise<T> {
   const checked = checkOptions('unit', options, SPEC)
   let end: UnitEnd<T>['end'] = 'commit'
+  let thrown: unknown
   const plan: UnitPlan<T> = {
     open: options.open,
     async work(tx, opened) {
-      const done = await options.work(tx, opened)
-      end = done.end
-      return done
+      try {
+        const done = await options.work(tx, opened)
+        end = done.end
+        return done
+      } catch (error) {
+        thrown = error
+        throw error
+      }
     },
     isolation: checked.isolation,
     stallMs: checked.stall,
@@ -78,6 +86,8 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
       try {
         return { value: await once(), end }
       } catch (error) {
+        // The work's own error is its own matter.
+        if (error !== thrown && cannotWrite(error)) throw refused(error as Error)
         if (restarts >= checked.retries || !canRestart(error)) throw isAboutNames(error) ? forgotten(error) : error
         await systemClock.sleep(5 + Math.random() * 45)
       }
@@ -87,6 +97,10 @@ export async function unit<T>(db: DatabaseLike, options: UnitOptions<T>): Promis
 
 function canRestart(error: unknown): boolean {
   return causedBy(error, SERIALIZATION_FAILURES) || isAboutNames(error)
+}
+
+function refused(cause: Error): KernelError {
+  return unavailable('Postgres', `takes nothing now: ${cause.message}`, 'refused', undefined, cause)
 }
 
 /** Only where nothing may be restarted: else nobody hears of it. */
