@@ -23,6 +23,7 @@ else
   r.state, r.payload, r.lease_end = state, ARGV[4], 0
   redis.call('SET', KEYS[1], pack_record(r), 'PX', ARGV[5])
 end
-redis.call('PUBLISH', ARGV[6], ARGV[7])
+-- A hint: an ACL user without channels has ended the run all the same.
+redis.pcall('PUBLISH', ARGV[6], ARGV[7])
 return 1
 `)
