@@ -23,7 +23,7 @@ from lock_limit on conflict (ref) do nothing returning 1`
 export const readSql = (
   schema: string,
 ): string => `select state, fp_alg, fp, operation_id::text as operation_id, fence::text as fence, attempt, answer,
-  checkpoint, trace, expires_at <= clock_timestamp() as expired,
+  checkpoint, trace::text as trace, expires_at <= clock_timestamp() as expired,
   greatest(0, extract(epoch from lease_until - clock_timestamp()) * 1000)::float8 as lease_left_ms
 from (select ${GIVE_BACK}) as given left join ${schema}.idempotency on ref = $1`
 

@@ -14,7 +14,8 @@ interface Row {
   attempt: number
   answer: Uint8Array | null
   checkpoint: Uint8Array | null
-  trace: Trace | null
+  /** JSON as text: what a driver makes of it is the application's to say. */
+  trace: string | null
   expired: boolean
   lease_left_ms: number | null
 }
@@ -39,6 +40,6 @@ export function readRecord({ rows }: QueryResult): OwnRecord | undefined {
     ...(row.fp_alg === null || row.fp === null ? {} : { fingerprint: { alg: row.fp_alg, digest: row.fp } }),
     ...(row.answer === null ? {} : { answer: row.answer }),
     ...(row.checkpoint === null ? {} : { checkpoint: row.checkpoint }),
-    ...(row.trace === null ? {} : { trace: row.trace }),
+    ...(row.trace === null ? {} : { trace: JSON.parse(row.trace) as Trace }),
   }
 }

@@ -29,7 +29,8 @@ export function postgresStore(
   const schema = checkSchema(checkOptions('postgresStore', options, { schema: opt.string('keelson') }).schema)
   const ask = createAsk(database(db))
   const sql = {
-    take: `select ${schema}.rate_take($1, $2::text::jsonb, $3, $4) as answer`,
+    // As text: what a driver makes of JSON is the application's to say.
+    take: `select ${schema}.rate_take($1, $2::text::jsonb, $3, $4)::text as answer`,
     refund: `select ${schema}.rate_refund($1, $2::text::jsonb, $3)`,
     reset: resetSql(schema),
     sweeps: TABLES.map((table) => sweepSql(schema, table)),
@@ -37,8 +38,8 @@ export function postgresStore(
 
   async function take(subject: string, quotas: readonly QuotaSpec[], cost: number, atLeast: number) {
     const values = [subject, JSON.stringify(quotas.map(rowOf)), cost, atLeast]
-    const [row] = await ask<{ answer: Answer }>(prepared(sql.take, values))
-    return answerOf(row!.answer)
+    const [row] = await ask<{ answer: string }>(prepared(sql.take, values))
+    return answerOf(JSON.parse(row!.answer) as Answer)
   }
 
   return {
