@@ -70,7 +70,7 @@ export async function unitInCallback<T>({ kind, db }: Exclude<Driver, { kind: 'p
       limit.begin(ROLLBACK_MS, () => back)
       throw back
     }
-    if (custom) limit.begin(plan.stallMs, (ms) => commitUnknown(`it may have happened: no answer in ${ms} ms`))
+    if (custom) limit.begin(plan.stallMs, (ms) => stalled(`no answer in ${ms} ms`))
     await sendEach(driverTx, closing(end.statements, open.failure))
     tailSent = true
     return end.value
@@ -114,7 +114,7 @@ function unitError(error: unknown, ambiguous: boolean, failure: Error | undefine
   if (isKeelsonError(error, 'COMMIT_UNKNOWN') || cannotWrite(error)) return error
   // Only an error of the server says that COMMIT did not happen.
   if (ambiguous && (isStoreFailure(error) || sqlState(error) === undefined)) {
-    return commitUnknown(`it may have happened: ${message}`, error)
+    return commitUnknown(String(message), error)
   }
   if (isKeelsonError(error)) return error
   if (isStoreFailure(error)) {
@@ -124,8 +124,12 @@ function unitError(error: unknown, ambiguous: boolean, failure: Error | undefine
   return sqlState(error) === '25P02' ? (failure ?? error) : error
 }
 
-function commitUnknown(why: string, cause?: unknown): KernelError {
-  return new KernelError('COMMIT_UNKNOWN', `COMMIT was not answered, ${why}`, { cause })
+function stalled(why: string): KernelError {
+  return commitUnknown(why, unavailable('database', `stands still: ${why}`, 'timeout'))
+}
+
+function commitUnknown(why: string, cause: unknown): KernelError {
+  return new KernelError('COMMIT_UNKNOWN', `COMMIT was not answered, it may have happened: ${why}`, { cause })
 }
 
 async function sendEach(tx: Tx, statements: readonly Statement[]): Promise<QueryResult[]> {
