@@ -17,8 +17,8 @@ export interface Wake {
 
 /** After a connection was lost. */
 const AGAIN_MS = 1_000
-/** A server that stands still says no goodbye: its connection ends when it can. */
-const GOODBYE_MS = 1_000
+/** A server that stands still says neither hello nor goodbye: who hears polls meanwhile, and it ends when it can. */
+const PATIENCE_MS = 1_000
 /** One message for all that happens in this time: committing one locks out all others that commit one. */
 const GATHER_MS = 5
 
@@ -39,23 +39,22 @@ export function createWake(
 
   function open(): void {
     if (listen === undefined || client !== undefined || wakers.size === 0) return
-    const opening = (client = connect(listen).catch(() => {
-      again(opening)
+    const lost = (): void => again(opening)
+    const opening = (client = connect(listen, lost).catch(() => {
+      lost()
       return undefined
     }))
   }
 
-  async function connect(listen: () => Promise<ListenClient>): Promise<ListenClient> {
+  async function connect(listen: () => Promise<ListenClient>, lost: () => void): Promise<ListenClient> {
     const made = await listen()
-    const lost = (): void => again(mine)
-    const mine = client
     made.on('error', lost)
     made.on('end', lost)
     made.on('notification', wakeAll)
     try {
       await made.query(`LISTEN ${channel}`)
     } catch (error) {
-      // A standby refuses it, and poolers do: the next try opens another one.
+      // A standby refuses it, and nobody else knows of this connection.
       void made.end().catch(() => {})
       throw error
     }
@@ -73,11 +72,7 @@ export function createWake(
     const old = client
     client = undefined
     retry?.cancel()
-    const over = new AbortController()
-    const ended = old?.then((one) => one?.end()).catch(() => {})
-    const patience = systemClock.sleep(GOODBYE_MS, over.signal).catch(() => {})
-    await Promise.race([ended, patience])
-    over.abort()
+    await patiently(old?.then((one) => one?.end()).catch(() => {}))
   }
 
   return {
@@ -94,7 +89,7 @@ export function createWake(
       wakers.add(waker)
       open()
       // Who hears may rely on it, unless the server is away.
-      await client
+      await patiently(client)
       return async () => {
         wakers.delete(waker)
         if (wakers.size === 0) await shut()
@@ -106,4 +101,10 @@ export function createWake(
       await shut()
     },
   }
+}
+
+async function patiently(work: Promise<unknown> | undefined): Promise<void> {
+  const over = new AbortController()
+  await Promise.race([work, systemClock.sleep(PATIENCE_MS, over.signal).catch(() => {})])
+  over.abort()
 }

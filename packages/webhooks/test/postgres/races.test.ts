@@ -330,6 +330,7 @@ test('of two nodes that register one function with other types at once, the last
   expect([typesOf(between), typesOf(last)]).toEqual([['new.*'], ['old.*']])
   expect(last.revision).not.toBe(between.revision)
 })
+<<<<<<< ours
 
 test('a connection that cannot listen is ended, as often as it is tried', async () => {
   const { schema } = opened
@@ -372,3 +373,5 @@ test('nodes hear of each other also in a schema of the longest name', async () =
     await pool.query(`drop schema ${schema} cascade`)
   }
 })
+=======
+>>>>>>> theirs
