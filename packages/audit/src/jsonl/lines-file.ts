@@ -14,13 +14,27 @@ export interface LinesFile {
 
 export function createLinesFile(path: string, rotateBytes: number): LinesFile {
   let handle: FileHandle | undefined
+  let isOpen = false
   /** The number that the file gets when it is put aside. */
   let part = 1
   let length = 0
 
   async function openFile(): Promise<FileHandle> {
     const opened = await open(path, 'a+', 0o600)
-    await syncFolder()
+    try {
+      await syncFolder()
+      return opened
+    } catch (error) {
+      await opened.close()
+      throw error
+    }
+  }
+
+  /** What failed as the file was put aside has left none open. */
+  async function openAgain(): Promise<FileHandle> {
+    const opened = (handle = await openFile())
+    // Somebody may have taken the file away.
+    length = Math.min(length, (await opened.stat()).size)
     return opened
   }
 
@@ -33,16 +47,16 @@ export function createLinesFile(path: string, rotateBytes: number): LinesFile {
     }
   }
 
-  async function rotate(): Promise<void> {
-    await close()
+  async function rotate(): Promise<FileHandle> {
+    await letGo()
     while (await exists(`${path}.${part}`)) part++
     await rename(path, `${path}.${part}`)
     part++
     length = 0
-    handle = await openFile()
+    return (handle = await openFile())
   }
 
-  async function close(): Promise<void> {
+  async function letGo(): Promise<void> {
     const closing = handle
     handle = undefined
     await closing?.close()
@@ -50,7 +64,8 @@ export function createLinesFile(path: string, rotateBytes: number): LinesFile {
 
   return {
     async open(state) {
-      await close()
+      isOpen = false
+      await letGo()
       const kept = state === null ? undefined : (JSON.parse(state) as { part: number; length: number })
       part = kept?.part ?? 1
       // Put aside behind the last cursor that was kept: what came since is written again.
@@ -63,26 +78,31 @@ export function createLinesFile(path: string, rotateBytes: number): LinesFile {
         await handle.truncate(length)
         await handle.datasync()
       }
+      isOpen = true
     },
 
     async append(bytes) {
-      if (handle === undefined) throw new Error(`${path} is not open`)
-      if (length > 0 && length + bytes.length > rotateBytes) await rotate()
+      if (!isOpen) throw new Error(`${path} is not open`)
+      let to = handle ?? (await openAgain())
+      if (length > 0 && length + bytes.length > rotateBytes) to = await rotate()
       try {
         for (let at = 0; at < bytes.length;) {
-          const { bytesWritten } = await handle.write(bytes, at, bytes.length - at)
+          const { bytesWritten } = await to.write(bytes, at, bytes.length - at)
           at += bytesWritten
         }
-        await handle.datasync()
+        await to.datasync()
         length += bytes.length
       } catch (error) {
         // Half a line must not stay before the next try.
-        await handle.truncate(length).catch(() => {})
+        await to.truncate(length).catch(() => {})
         throw error
       }
     },
     state: () => JSON.stringify({ part, length }),
-    close,
+    async close() {
+      isOpen = false
+      await letGo()
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers'
-import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { createServer as createTcp, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -200,6 +200,22 @@ describe('JSONL', () => {
     expect(names.length).toBeGreaterThan(2)
     const order = names.toSorted((a, b) => Number(a.split('.')[2] ?? Infinity) - Number(b.split('.')[2] ?? Infinity))
     expect(await idsIn(...order)).toEqual(ids)
+  })
+
+  test('a file that somebody else has put aside is followed by a new one', async () => {
+    const store = memoryStore()
+    await using audit = await shipping(
+      jsonlSink({ path: join(dir, 'audit.jsonl'), rotateBytes: 2_048, maxBatchEntries: 2 }),
+      store,
+    )
+    const before = await record(audit, 2)
+    await audit.flush({ to: 'shipped' })
+    await rename(join(dir, 'audit.jsonl'), join(dir, 'aside'))
+    const ids = await record(audit, 4)
+    await audit.flush({ to: 'shipped', timeout: '60s' })
+    const names = (await readdir(dir)).toSorted()
+    const lines = (await idsIn(...names)).filter((id) => !before.includes(id))
+    expect(lines.toSorted()).toEqual(ids)
   })
 })
 
