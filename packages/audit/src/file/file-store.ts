@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import type { Files } from '@keelson/kernel/files'
+import type { File, Files } from '@keelson/kernel/files'
 import { AuditError } from '../error.ts'
 import type { AuditStore, DeadRows } from '../store.ts'
 import { storeFailure } from './failure.ts'
@@ -44,9 +44,14 @@ export function createFileStore(o: FileStoreParts): AuditStore {
   }
   async function takeFolder(): Promise<() => Promise<void>> {
     const unlock = await o.lock()
-    await files.makeFolder(dir)
-    await files.syncFolder(dirname(dir))
-    return unlock
+    try {
+      await files.makeFolder(dir)
+      await files.syncFolder(dirname(dir))
+      return unlock
+    } catch (error) {
+      await unlock()
+      throw error
+    }
   }
   async function open(name: string): Promise<FileLog> {
     await locked()
@@ -57,9 +62,12 @@ export function createFileStore(o: FileStoreParts): AuditStore {
     if (readOnly && (await files.list(folder)).length === 0) {
       throw new AuditError('NOT_FOUND', `there is no log '${name}' in ${dir}`)
     }
-    const log = await (readOnly ? openQuiet : openLog)(files, folder, parts)
-    // The folder of the log itself.
-    await files.syncFolder(dir)
+    const log = await allOrNone(files, async (files) => {
+      const log = await (readOnly ? openQuiet : openLog)(files, folder, parts)
+      // The folder of the log itself.
+      await files.syncFolder(dir)
+      return log
+    })
     opened.set(name, log)
     return log
   }
@@ -90,12 +98,12 @@ export function createFileStore(o: FileStoreParts): AuditStore {
 
   async function close(): Promise<void> {
     await Promise.allSettled(running)
-    for (const log of logs.values()) {
-      const open = await log.catch(() => undefined)
-      await open?.close()
-    }
+    const closeLog = async (log: Promise<FileLog>): Promise<void> => (await log.catch(() => undefined))?.close()
+    const closed = await Promise.allSettled(Array.from(logs.values(), closeLog))
+    // Whatever became of its logs: who opens the folder next looks after them.
     const unlock = await lock?.catch(() => undefined)
     await unlock?.()
+    for (const one of closed) if (one.status === 'rejected') throw failure(one.reason)
   }
 
   const deadLetters: DeadRows = {
@@ -156,6 +164,28 @@ export function createFileStore(o: FileStoreParts): AuditStore {
       closing ??= close()
       return closing
     },
+  }
+}
+
+/** When `open` fails, what it had opened until then is closed: a broken log is asked for again and again. */
+async function allOrNone<T>(files: Files, open: (files: Files) => Promise<T>): Promise<T> {
+  let held: Set<File> | undefined = new Set()
+  const noting: Files = {
+    ...files,
+    async open(path, mode) {
+      const file = await files.open(path, mode)
+      held?.add(file)
+      return file
+    },
+  }
+  try {
+    return await open(noting)
+  } catch (error) {
+    // Some are closed already, which is allowed twice.
+    for (const file of held) await file.close().catch(() => {})
+    throw error
+  } finally {
+    held = undefined
   }
 }
 

@@ -438,13 +438,16 @@ export async function openLog(files: Files, folder: string, o: LogOptions): Prom
     },
     idle: () => appender.alone(async () => {}),
     async close() {
-      await appender.alone(async () => {
-        await journal.sync()
-        // What is broken from now on was whole.
-        const { end } = journal
-        await state.update((last) => (last.closed === end ? last : { ...last, closed: end }))
-      })
-      for (const file of [journal, leaves, tiles, checkpoints]) await file.close()
+      try {
+        await appender.alone(async () => {
+          await journal.sync()
+          // What is broken from now on was whole.
+          const { end } = journal
+          await state.update((last) => (last.closed === end ? last : { ...last, closed: end }))
+        })
+      } finally {
+        for (const file of [journal, leaves, tiles, checkpoints]) await file.close()
+      }
     },
   }
 }

@@ -1,7 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { diskFiles, lockFolder, type File, type Files } from '@keelson/kernel/files'
+import { createFileStore } from '../../src/file/file-store.ts'
 import { fileStore } from '../../src/file/index.ts'
 import { LOG, newRow } from './stage.ts'
 
@@ -23,6 +25,53 @@ test('a folder is of one store at a time, and free when that is closed', async (
   await second.append(LOG, [newRow()])
   expect((await second.inspect(LOG)).unsealed).toBe(2)
   await second.close()
+})
+
+test('a folder that could not be made ready, or was left with an error, is free', async () => {
+  const dir = await folder()
+  const parts = { dir, durability: 'fsync', segmentBytes: 1 << 20, maxBytes: 1 << 30, timeoutMs: 60_000 } as const
+  const lock = (): Promise<() => Promise<void>> => lockFolder(dir, () => new Error('taken'))
+  let left = Infinity
+  const files: Files = {
+    ...diskFiles,
+    async syncFolder(path) {
+      if (left-- <= 0) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+      await diskFiles.syncFolder(path)
+    },
+  }
+  const store = createFileStore({ ...parts, files, lock })
+  left = 0
+  await expect(store.append(LOG, [newRow()])).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  left = Infinity
+  await store.append(LOG, [newRow()])
+  left = 0
+  await expect(store.close()).rejects.toThrow()
+  const next = fileStore({ dir, appendTimeout: '60s' })
+  expect((await next.inspect(LOG)).unsealed).toBe(1)
+  await next.close()
+})
+
+test('a log that cannot be opened leaves no files open, however often it is asked for', async () => {
+  const dir = await folder()
+  const first = fileStore({ dir, appendTimeout: '60s' })
+  await first.append(LOG, [newRow()])
+  await first.hold(LOG, { id: newRow().id, scope: 'acme', reason: 'a case', atMs: 1 })
+  await first.close()
+  await writeFile(join(dir, LOG, 'holds'), 'altered')
+  const parts = { dir, durability: 'fsync', segmentBytes: 1 << 20, maxBytes: 1 << 30, timeoutMs: 60_000 } as const
+  const open = new Set<File>()
+  const files: Files = {
+    ...diskFiles,
+    async open(path, mode) {
+      const file = await diskFiles.open(path, mode)
+      open.add(file)
+      return { ...file, close: () => file.close().finally(() => open.delete(file)) }
+    },
+  }
+  const store = createFileStore({ ...parts, files, lock: async () => async () => {} })
+  for (let i = 0; i < 3; i++) await expect(store.head(LOG)).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
+  expect(open.size).toBe(0)
+  await store.close()
 })
 
 test('options are checked, a transaction is refused, logs are apart whatever their names', async () => {
