@@ -53,6 +53,8 @@ export function createSyncClient(o: SyncClientOptions): SyncClient {
   let failure: string | undefined
   let isClosed = false
   let giveUp = new AbortController()
+  /** Counts starts and stops: the last one is meant. */
+  let wishes = 0
   let round: Promise<Round> | undefined
 
   let changed: Map<string, Set<string>> | undefined
@@ -171,6 +173,7 @@ export function createSyncClient(o: SyncClientOptions): SyncClient {
   })
 
   async function halt(): Promise<void> {
+    wishes++
     giveUp.abort()
     await background.stop()
     await round?.catch(() => {})
@@ -266,8 +269,9 @@ export function createSyncClient(o: SyncClientOptions): SyncClient {
     },
     on: (event, fn) => events.on(event, fn),
     async start() {
+      const wish = ++wishes
       await ready()
-      background.start()
+      if (wish === wishes) background.start()
     },
     stop: halt,
     async close() {

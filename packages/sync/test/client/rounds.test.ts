@@ -36,6 +36,22 @@ test('started, it sends by itself, and asks now and then', async () => {
   await expect(a.sync()).rejects.toMatchObject({ code: 'CLOSED' })
 })
 
+test('what was stopped or closed while it started stays so; what is started once more runs', async () => {
+  const world = openWorld()
+  const open = (who: string): SyncClient => world.device(who, { interval: '30s' })
+  const [a, b, c] = [open('ann'), open('ben'), open('cem')]
+  const starting = [a.start(), b.start(), c.start()]
+  await Promise.all([a.stop(), b.close(), c.stop(), c.start()])
+  await Promise.all(starting)
+  await soon(() => expect(c.status()).toMatchObject({ state: 'idle', lastSyncedAt: expect.any(Number) }))
+  await world.clock.advance(60_000)
+  await quiet()
+  expect(new Set(world.asked.map(({ body }) => body.client))).toEqual(new Set([c.id]))
+  expect([a.status().state, b.status().state]).toEqual(['idle', 'idle'])
+  await a.close()
+  await c.close()
+})
+
 test('live: the answer waits for news, and an edit does not wait for the answer', async () => {
   const world = openWorld()
   const [a, b] = [world.device('ann', { live: true }), world.device('ben', { live: true })]
