@@ -54,11 +54,12 @@ export function createRunLoad(o: {
   async function timed<T>(run: () => Promise<T>, flight: Flight, timeoutMs: number | undefined): Promise<T> {
     if (timeoutMs === undefined) return run()
     const { promise, reject } = Promise.withResolvers<never>()
-    const timer = clock.timer(() => {
+    const giveUp = (): void => {
       const error = new CacheError('LOAD_TIMEOUT', `a load took longer than ${timeoutMs} ms`)
       flight.abort(error)
       reject(error)
-    }, timeoutMs)
+    }
+    const timer = clock.timer(giveUp, timeoutMs, { ref: true })
     try {
       return await Promise.race([run(), promise])
     } finally {

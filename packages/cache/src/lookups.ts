@@ -224,7 +224,7 @@ export function createLookups(o: {
   function softly(flight: Flight, { softTimeout }: Policy): { cancel(): void } | undefined {
     const { stale } = flight
     if (stale === undefined || softTimeout === undefined) return undefined
-    if (softTimeout > 0) return clock.timer(() => flight.answer.resolve(stale), softTimeout)
+    if (softTimeout > 0) return clock.timer(() => flight.answer.resolve(stale), softTimeout, { ref: true })
     flight.answer.resolve(stale)
     return undefined
   }

@@ -70,7 +70,7 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
     waiting++
     const inUse = Promise.withResolvers<Refused>()
     const giveUp = (): void => inUse.resolve(refused('KEY_IN_USE', { retryAfter: RETRY_AFTER_MS }))
-    const timer = clock.timer(giveUp, leftMs)
+    const timer = clock.timer(giveUp, leftMs, { ref: true })
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
       return await Promise.race([promise, inUse.promise])

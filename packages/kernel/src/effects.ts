@@ -153,6 +153,7 @@ export async function runAfterCommit(
         resolve()
       },
       ms(timeout, 'afterCommitTimeout'),
+      { ref: true },
     )
     void Promise.all(hooks.map(run)).then(() => {
       timer.cancel()

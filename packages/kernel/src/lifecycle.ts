@@ -1,3 +1,5 @@
+import { systemClock } from './clock.ts'
+
 /** When a component runs: starts and stops come one after another, whoever calls them. */
 export interface Lifecycle {
   /** Between a start and a stop. */
@@ -75,10 +77,20 @@ export function createLifecycle(o: {
       return inTurn(async () => {
         checkOpen()
         if (running) throw taken()
-        return work()
+        return awake(work)
       })
     },
     stop,
     close: async () => (closing ??= closeNow()),
+  }
+}
+
+/** Timers of the background keep no process alive; here somebody waits for it. */
+async function awake<T>(work: () => Promise<T>): Promise<T> {
+  const held = systemClock.timer(() => {}, Infinity, { ref: true })
+  try {
+    return await work()
+  } finally {
+    held.cancel()
   }
 }

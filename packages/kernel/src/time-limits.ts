@@ -12,16 +12,18 @@ export function createTimeLimits(clock: Clock, limitMs: number): TimeLimits {
   // once taken for old, everything behind a call would live as long.
   let first: Limit | undefined
   let last: Limit | undefined
-  let isArmed = false
+  let timer: ReturnType<Clock['timer']> | undefined
 
+  /** Somebody waits: as long as there is a limit the process lives. */
   function arm(inMs: number): void {
-    isArmed = true
-    clock.timer(look, inMs)
+    // Who was told that the time is over may have begun another.
+    timer?.cancel()
+    timer = clock.timer(look, inMs, { ref: true })
   }
 
   /** It is not cancelled with the limit that it was armed for: the next look is for those that run then. */
   function look(): void {
-    isArmed = false
+    timer = undefined
     while (first !== undefined) {
       const leftMs = first.endsMs - clock.monotonic()
       if (leftMs > 0) return arm(leftMs)
@@ -39,6 +41,7 @@ export function createTimeLimits(clock: Clock, limitMs: number): TimeLimits {
     if (after === undefined) last = before
     else after.before = before
     limit.before = limit.after = undefined
+    if (first === undefined) timer?.ref?.(false)
   }
 
   return {
@@ -47,7 +50,8 @@ export function createTimeLimits(clock: Clock, limitMs: number): TimeLimits {
       if (last === undefined) first = limit
       else last.after = limit
       last = limit
-      if (!isArmed) arm(limitMs)
+      if (timer === undefined) arm(limitMs)
+      else if (first === limit) timer.ref?.(true)
       return { cancel: () => remove(limit) }
     },
   }

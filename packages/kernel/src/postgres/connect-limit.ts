@@ -52,7 +52,7 @@ export function connectLimit(db: object, queued: boolean, { openMs, acquireMs }:
     const deadlineMs = queued
       ? Math.min(startMs + acquireMs, Math.max(startMs, lastAnswerMs.get(db) ?? 0) + openMs)
       : startMs + openMs
-    if (deadlineMs > nowMs) timer = systemClock.timer(check, deadlineMs - nowMs)
+    if (deadlineMs > nowMs) timer = systemClock.timer(check, deadlineMs - nowMs, { ref: true })
     else reject(Math.round(nowMs - startMs))
   }
   check()

@@ -12,7 +12,7 @@ export function stallLimit(open: OpenTx, stallMs: number): { readonly stalled: P
     const check = (): void => {
       const leftMs = open.lastActiveMs + stallMs - systemClock.monotonic()
       if (leftMs > 0) {
-        timer = systemClock.timer(check, leftMs)
+        timer = systemClock.timer(check, leftMs, { ref: true })
         return
       }
       const who = open.pending > 0 ? 'a statement' : 'the work between two statements'

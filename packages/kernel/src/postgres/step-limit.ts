@@ -28,7 +28,7 @@ export function stepLimit(): StepLimit {
     },
     begin(limitMs, error) {
       timer?.cancel()
-      timer = systemClock.timer(() => giveUp(error(Math.round(limitMs))), limitMs)
+      timer = systemClock.timer(() => giveUp(error(Math.round(limitMs))), limitMs, { ref: true })
     },
     cancel: () => timer?.cancel(),
     giveUp,
