@@ -120,6 +120,12 @@ export function createEngine(o: EngineParts): Engine {
     unhear ??= await guarded.work(() => store.onWake(wake), { late: (stop) => void stop().catch(() => {}) })
   }
 
+  async function hearNoMore(): Promise<void> {
+    const hearing = unhear
+    unhear = undefined
+    await hearing?.().catch(() => {})
+  }
+
   /** Leases that are over, and redrives. True when there may be more. */
   async function tend(): Promise<boolean> {
     await introduce()
@@ -212,15 +218,13 @@ export function createEngine(o: EngineParts): Engine {
     },
     async end(drainMs) {
       due.stop()
-      const hearing = unhear
-      unhear = undefined
       await Promise.all([
         dispatcher.close(drainMs),
-        tending.stop(),
+        // A turn that runs may just begin to hear.
+        tending.stop().then(hearNoMore),
         sweeping.stop(),
         routing,
         reaping,
-        hearing?.().catch(() => {}),
       ])
       await sender?.close()
       sender = undefined

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createWebhooks, memoryStore, type WebhookStore } from '@keelson/webhooks'
 import { backends } from './backends.ts'
 import { eventually, stage } from './stage.ts'
 
@@ -117,4 +118,35 @@ describe.each(over)('over %s', (name, open) => {
     await eventually(`both (${name})`, () => seen.length === 2)
     expect(seen.toSorted()).toEqual(['first', 'second'])
   })
+})
+
+test('who stops as it begins to hear of others hears of nobody any more', async () => {
+  const inner = memoryStore()
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+  const { promise: open, resolve: letIn } = Promise.withResolvers<void>()
+  let tries = 0
+  let hearing = 0
+  const store: WebhookStore = {
+    ...inner,
+    async onWake(fn) {
+      if (tries++ === 0) throw new Error('not yet')
+      begin()
+      await open
+      const stop = await inner.onWake(fn)
+      hearing++
+      return async () => {
+        hearing--
+        await stop()
+      }
+    },
+  }
+  const webhooks = createWebhooks({ store, encryption: [{ id: 'k1', key: Buffer.alloc(32, 1) }], storeTimeout: '60s' })
+  await webhooks.start()
+  await begun
+  const stopping = webhooks.stop()
+  await new Promise((resolve) => setImmediate(resolve))
+  letIn()
+  await stopping
+  expect(hearing).toBe(0)
+  await webhooks.close()
 })
