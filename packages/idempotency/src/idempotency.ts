@@ -323,9 +323,10 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     forget: async (ref) => guarded.clear(refOf(ref), 'forget'),
     async start() {
       checkOpen()
+      // Before anything is awaited: a stop that comes meanwhile ends it.
+      sweeper.start()
       const warnings = await guarded.warnings().catch(() => [])
       for (const warning of warnings) logger.warn({}, warning)
-      sweeper.start()
     },
     async stop(options) {
       const { drain } = checkOptions('stop', options, STOP, optionFailure)
