@@ -119,11 +119,13 @@ export function createWaiters(o: {
         async wait(waitMs, signal) {
           if (waiter.hasNews || isDraining || signal?.aborted) return
           const { promise, resolve } = Promise.withResolvers<void>()
-          waiter.wakeUp = resolve
-          const limit = clock.timer(resolve, waitMs, { ref: true })
-          signal?.addEventListener('abort', () => resolve(), { once: true })
+          const wakeUp = (waiter.wakeUp = (): void => resolve())
+          const limit = clock.timer(wakeUp, waitMs, { ref: true })
+          signal?.addEventListener('abort', wakeUp, { once: true })
           await promise
           limit.cancel()
+          // It may be that of a whole process.
+          signal?.removeEventListener('abort', wakeUp)
           waiter.wakeUp = undefined
         },
         leave: () => void waiters.delete(waiter),

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
 import { context, silentLogger } from '@keelson/kernel'
 import { virtualClock } from '@keelson/kernel/testing'
@@ -124,4 +125,18 @@ test('more than may wait are refused, and all leave at a close', async () => {
   waiters.close()
   await Promise.all(waiting)
   expect(waiters.count).toBe(0)
+})
+
+test('a signal of many waits has no listener of one that is over', async () => {
+  const { clock, waiters } = counted()
+  const { signal } = new AbortController()
+  for (let i = 0; i < 3; i++) {
+    const ticket = await waiters.register(['a'])
+    const waiting = ticket.wait(1_000, signal)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    await clock.advance(1_000)
+    await waiting
+    ticket.leave()
+  }
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0)
 })
