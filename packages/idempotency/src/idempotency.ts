@@ -188,6 +188,7 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   const sweeper = createSweeper(guarded.sweep, (count) => metrics.swept.inc({}, count), clock, logger)
   const works = new Map<object, number>()
   let closed = false
+  let closing: Promise<void> | undefined
 
   function checkOpen(): void {
     if (closed) throw new IdempotencyError('CLOSED', 'this instance was closed')
@@ -270,13 +271,16 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     while ((works.size > 0 || owed.size > 0) && clock.monotonic() < untilMs) await clock.sleep(LOOK_MS)
   }
 
-  async function close(): Promise<void> {
-    if (closed) return
-    closed = true
+  async function end(): Promise<void> {
     await sweeper.stop()
     guard.close()
     owed.close()
     await store.close?.()
+  }
+
+  async function close(): Promise<void> {
+    closed = true
+    return (closing ??= end())
   }
 
   return {

@@ -17,10 +17,11 @@ export function createSweeper(
   clock: Clock,
   logger: Logger,
 ): Sweeper {
-  async function once(untilMs: number): Promise<boolean> {
+  async function sweepUntil(untilMs: number, isWanted: () => boolean): Promise<boolean> {
     return stepUntil(
       untilMs,
       async () => {
+        if (!isWanted()) return true
         const count = await sweep(BATCH)
         swept(count)
         return count < BATCH
@@ -30,11 +31,11 @@ export function createSweeper(
   }
 
   const loop = createBackgroundLoop({
-    turn: () => once(clock.monotonic() + EVERY_MS),
+    turn: (isWanted) => sweepUntil(clock.monotonic() + EVERY_MS, isWanted),
     // Nodes that start together must not sweep together.
     pauseMs: () => EVERY_MS * (0.5 + Math.random()),
     failed: (error) => logger.warn({ err: error }, 'sweeping expired idempotency records failed'),
     clock,
   })
-  return { ...loop, once }
+  return { ...loop, once: (untilMs) => sweepUntil(untilMs, () => true) }
 }

@@ -10,8 +10,8 @@ export interface BackgroundLoop {
 
 /** All are required. */
 export interface BackgroundLoopOptions {
-  /** One after another, never two at once. */
-  turn(): Promise<unknown>
+  /** One after another, never two at once. A stop waits for it: a long one ends early when it is not wanted any more. */
+  turn(isWanted: () => boolean): Promise<unknown>
   /** Until the next turn, ms, asked for each: nodes that start together must not work together. */
   pauseMs(): number
   /** A turn that failed; the next one comes all the same. */
@@ -29,7 +29,7 @@ export function createBackgroundLoop({ turn, pauseMs, failed, clock }: Backgroun
     // A turn that hung over a stop that did not wait, and a start, ends some day.
     timer?.cancel()
     timer = clock.timer(() => {
-      running = turn()
+      running = turn(() => started)
         .catch(failed)
         .then(() => {
           if (started) schedule()

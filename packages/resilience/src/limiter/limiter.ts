@@ -141,6 +141,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   /** The store's wall clock against ours: which period of a calendar it is. */
   let skewMs = 0
   let closed = false
+  let closing: Promise<void> | undefined
 
   const constantSpecs = quotas.every(({ constant }) => constant) ? specsOf({ scope: 'x', key: 'x' }) : undefined
 
@@ -340,12 +341,15 @@ export function createLimiter(options: LimiterOptions): Limiter {
     }
   }
 
-  async function close(): Promise<void> {
-    if (closed) return
-    closed = true
+  async function end(): Promise<void> {
     await sweeper.stop()
     guard.close()
     await store.close?.()
+  }
+
+  async function close(): Promise<void> {
+    closed = true
+    return (closing ??= end())
   }
 
   return {

@@ -13,14 +13,14 @@ const EVERY_MS = 60_000
 
 /** `sweep` removes at most so many and says how many. */
 export function createSweeper(sweep: (count: number) => Promise<number>, clock: Clock, logger: Logger): Sweeper {
-  const once = (untilMs: number): Promise<boolean> =>
-    stepUntil(untilMs, async () => (await sweep(BATCH)) < BATCH, clock)
+  const sweepUntil = (untilMs: number, isWanted: () => boolean): Promise<boolean> =>
+    stepUntil(untilMs, async () => !isWanted() || (await sweep(BATCH)) < BATCH, clock)
   const loop = createBackgroundLoop({
-    turn: () => once(clock.monotonic() + EVERY_MS),
+    turn: (isWanted) => sweepUntil(clock.monotonic() + EVERY_MS, isWanted),
     // Nodes that start together must not sweep together.
     pauseMs: () => EVERY_MS * (0.5 + Math.random()),
     failed: (error) => logger.warn({ err: error }, 'sweeping expired counters failed'),
     clock,
   })
-  return { ...loop, once }
+  return { ...loop, once: (untilMs) => sweepUntil(untilMs, () => true) }
 }

@@ -52,6 +52,7 @@ export function createSyncClient(o: SyncClientOptions): SyncClient {
   let state: ClientStatus['state'] = 'idle'
   let failure: string | undefined
   let isClosed = false
+  let closing: Promise<void> | undefined
   let giveUp = new AbortController()
   /** Counts starts and stops: the last one is meant. */
   let wishes = 0
@@ -180,6 +181,12 @@ export function createSyncClient(o: SyncClientOptions): SyncClient {
     giveUp = new AbortController()
   }
 
+  async function end(): Promise<void> {
+    await halt()
+    await opening?.catch(() => {})
+    await o.store.close()
+  }
+
   async function add(edit: Edit): Promise<OpRef> {
     const { editing } = await ready()
     return (await editing.add(edit))!
@@ -275,11 +282,8 @@ export function createSyncClient(o: SyncClientOptions): SyncClient {
     },
     stop: halt,
     async close() {
-      if (isClosed) return
       isClosed = true
-      await halt()
-      await opening?.catch(() => {})
-      await o.store.close()
+      return (closing ??= end())
     },
   }
   return client

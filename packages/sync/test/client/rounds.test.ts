@@ -52,6 +52,20 @@ test('what was stopped or closed while it started stays so; what is started once
   await c.close()
 })
 
+test('whoever closes once more waits for the same end', async () => {
+  const { promise: end, resolve } = Promise.withResolvers<void>()
+  const a = openWorld().device('ann', { store: { ...memoryStore(), close: () => end } })
+  let ended = 0
+  const closing = [1, 2].map(async () => {
+    await a.close()
+    ended++
+  })
+  await quiet()
+  expect(ended).toBe(0)
+  resolve()
+  await Promise.all(closing)
+})
+
 test('live: the answer waits for news, and an edit does not wait for the answer', async () => {
   const world = openWorld()
   const [a, b] = [world.device('ann', { live: true }), world.device('ben', { live: true })]
