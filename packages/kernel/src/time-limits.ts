@@ -13,6 +13,7 @@ export function createTimeLimits(clock: Clock, limitMs: number): TimeLimits {
   let first: Limit | undefined
   let last: Limit | undefined
   let timer: ReturnType<Clock['timer']> | undefined
+  let isLeaving = false
 
   /** Somebody waits: as long as there is a limit the process lives. */
   function arm(inMs: number): void {
@@ -41,7 +42,17 @@ export function createTimeLimits(clock: Clock, limitMs: number): TimeLimits {
     if (after === undefined) last = before
     else after.before = before
     limit.before = limit.after = undefined
-    if (first === undefined) timer?.ref?.(false)
+    if (first === undefined) leave()
+  }
+
+  /** Nobody waits. Said when the event loop turns: where one call follows the other, each would pay for it twice. */
+  function leave(): void {
+    if (isLeaving || timer?.ref === undefined) return
+    isLeaving = true
+    setImmediate(() => {
+      isLeaving = false
+      if (first === undefined) timer?.ref?.(false)
+    })
   }
 
   return {
@@ -51,7 +62,7 @@ export function createTimeLimits(clock: Clock, limitMs: number): TimeLimits {
       else last.after = limit
       last = limit
       if (timer === undefined) arm(limitMs)
-      else if (first === limit) timer.ref?.(true)
+      else if (first === limit && !isLeaving) timer.ref?.(true)
       return { cancel: () => remove(limit) }
     },
   }
