@@ -18,10 +18,13 @@ const encoder = new TextEncoder()
  */
 export function encodeKey(key: Key): string {
   const encoded = typeof key === 'string' ? `=${key}` : encodeParts(key, key)
-  const isLong = encoded.length * MAX_UNIT_BYTES > MAX_KEY_BYTES && encoder.encode(encoded).length > MAX_KEY_BYTES
-  if (key === '' || isLong) throw keyInvalid(key, `be 1 to ${MAX_KEY_BYTES} bytes`)
+  if (key === '' || isLong(encoded)) throw keyInvalid(key, `be 1 to ${MAX_KEY_BYTES} bytes`)
   if (!encoded.isWellFormed()) throw keyInvalid(key, 'be well-formed text')
   return encoded
+}
+
+function isLong(encoded: string): boolean {
+  return encoded.length * MAX_UNIT_BYTES > MAX_KEY_BYTES && encoder.encode(encoded).length > MAX_KEY_BYTES
 }
 
 /** The parts, each with its kind and length in front. */
@@ -58,6 +61,13 @@ export function decodeKey(encoded: string): Key {
   }
   const isKey = parts.length > 0 && encodes(parts, encoded)
   return isKey ? (parts as [KeyPart, ...KeyPart[]]) : `${NOT_A_KEY}${encoded}`
+}
+
+/** True for what `encodeKey` answers. */
+export function isEncodedKey(text: string): boolean {
+  if (isLong(text) || !text.isWellFormed()) return false
+  const key = decodeKey(text)
+  return Array.isArray(key) || (key !== '' && text.startsWith('='))
 }
 
 function encodes(parts: readonly KeyPart[], encoded: string): boolean {

@@ -1,6 +1,6 @@
 import { isPlainText } from '@keelson/kernel'
 import { CacheError } from './error.ts'
-import { decodeKey, encodeKey, encodeParts, type Key, type KeyPart } from './key.ts'
+import { decodeKey, encodeKey, encodeParts, isEncodedKey, type Key, type KeyPart } from './key.ts'
 
 /** In front of the tags that every entry has by itself: no tag of an application begins so. */
 const IMPLICIT = '\u0001'
@@ -41,7 +41,7 @@ export function keyTag(encodedKey: string): string {
  * @throws CacheError KEY_INVALID
  */
 export function prefix(...head: KeyPart[]): string {
-  return `${IMPLICIT}p${encodeParts(head, head)}`
+  return `${IMPLICIT}p${encodeKey(head as [KeyPart, ...KeyPart[]])}` // longer ones begin no key
 }
 
 /** The tags that every entry of this key has: its own, its prefixes up to `prefixDepth` parts, its scope's. */
@@ -66,7 +66,11 @@ export function keyOfTag(tag: string): Key {
 
 /** How many leading parts a tag of `prefix` has; 0 of any other tag. */
 export function prefixParts(tag: string): number {
-  return tag.startsWith(`${IMPLICIT}p`) ? decodeKey(tag.slice(IMPLICIT.length + 1)).length : 0
+  return isPrefixTag(tag) ? decodeKey(tag.slice(IMPLICIT.length + 1)).length : 0
+}
+
+function isPrefixTag(tag: string): boolean {
+  return tag.startsWith(`${IMPLICIT}p`)
 }
 
 /** True for a tag that no application gives: of a key, of a prefix or of the scope. */
@@ -102,10 +106,15 @@ export function allTags(declared: readonly string[], told: readonly string[]): r
 
 function checkTag(tag: unknown, implicit: boolean): void {
   if (typeof tag !== 'string' || tag === '') throw tagInvalid(`a tag must be a non-empty string (got ${typeof tag})`)
-  if (implicit && tag.startsWith(IMPLICIT)) return
+  if (implicit && isOfKeys(tag)) return
   if (tag.length * MAX_UNIT_BYTES > MAX_TAG_BYTES && encoder.encode(tag).length > MAX_TAG_BYTES)
     throw tagInvalid(`a tag has at most ${MAX_TAG_BYTES} bytes (got ${encoder.encode(tag).length})`)
   if (!isPlainText(tag)) throw tagInvalid('a tag must be well-formed text without control characters')
+}
+
+/** True for what `keyOf` and `prefix` answer; of other texts a store has no bound. */
+function isOfKeys(tag: string): boolean {
+  return (isKeyTag(tag) || isPrefixTag(tag)) && isEncodedKey(tag.slice(IMPLICIT.length + 1))
 }
 
 function tagInvalid(message: string): CacheError {

@@ -118,6 +118,16 @@ describe.each(Object.entries(backends))('a cache over %s', (_, open) => {
     })
   })
 
+  it('a tag as long as no key is refused, and the next invalidation works', async () => {
+    await nodes(async (a, b) => {
+      await a.getOrSet(['user', 1], () => 'old')
+      const long = `s100000:${Array.from({ length: 100_000 }, () => Math.random().toString(36)[2]).join('')}`
+      await expect(b.invalidate(`\u0001p${long}`)).rejects.toMatchObject({ code: 'TAG_INVALID' })
+      await b.invalidate(prefix('user'))
+      expect(await a.get(['user', 1])).toBeUndefined()
+    })
+  })
+
   it('clear() empties its scope alone, and that of all everything', async () => {
     await nodes(async (a, b, all) => {
       const other = all.a.scope('other')
