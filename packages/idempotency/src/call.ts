@@ -125,6 +125,7 @@ export function checkCall(
     throw new IdempotencyError('INPUT_INVALID', 'give "input" or "fingerprint", not both')
   }
   if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, MAX_SUBJECT)
+  if (typeof call.signal !== 'function') checkSignal(call.signal)
   const o = readOptions(call)
   const subject = call.subject ?? context.get()?.principal?.id
   return {
@@ -149,9 +150,17 @@ function fingerprintOfCall({ input, fingerprint }: Call): Fingerprint | undefine
   return input === undefined ? undefined : fingerprintOf(input)
 }
 
-/** The signal that ends a call's waiting. */
-export function signalOf(signal: Call['signal']): AbortSignal | undefined {
-  return typeof signal === 'function' ? signal() : signal
+/** The signal that ends a call's waiting. @throws IdempotencyError INPUT_INVALID */
+export function signalOf(given: Call['signal']): AbortSignal | undefined {
+  const signal = typeof given === 'function' ? given() : given
+  checkSignal(signal)
+  return signal
+}
+
+/** It is listened to once there is something to wait for: a wrong one would be seen under load alone. */
+function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return
+  throw new IdempotencyError('INPUT_INVALID', '"signal" must be an AbortSignal or a function that answers one')
 }
 
 /** @throws IdempotencyError INPUT_INVALID */

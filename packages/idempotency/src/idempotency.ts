@@ -307,8 +307,10 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
       checkOpen()
       const digest = 'id' in Object(ref) ? digestOfId((ref as Stuck).id) : refOf(ref as Ref)
       if (as === 'retry') return guarded.clear(digest, 'retry')
+      // An answer cannot be taken back: one that is missing is no answer.
+      if (!('value' in Object(as))) throw optionFailure("resolve: give 'retry' or { value }")
       const { codec, value } = checkOptions('resolve', as, RESOLVE, optionFailure)
-      const bytes = packAnswer(codec.encode(value), [])
+      const bytes = packAnswer(bytesOf(value, codec), [])
       const { scope } = ref
       if (o.protect !== undefined) checkScope(scope)
       return guarded.clear(digest, { bytes: await seal(o.protect, bytes, { scope: scope!, ref: digest }) })
@@ -354,5 +356,16 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     metrics: metrics.families,
     close,
     [Symbol.asyncDispose]: close,
+  }
+}
+
+/** @throws IdempotencyError INPUT_INVALID */
+function bytesOf(value: unknown, codec: Codec<unknown>): Uint8Array {
+  try {
+    const bytes: unknown = codec.encode(value)
+    if (bytes instanceof Uint8Array) return bytes
+    throw new TypeError('encode() must answer a Uint8Array')
+  } catch (cause) {
+    throw new IdempotencyError('INPUT_INVALID', 'resolve: "value" has no bytes in its codec', { cause })
   }
 }

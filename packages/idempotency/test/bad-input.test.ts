@@ -73,6 +73,13 @@ const cases: [string, object, string, RegExp][] = [
   ['a lease that ends at once', { lease: '1ms' }, 'OPTION_INVALID', /"lease" must be .*at least 100ms/],
   ['an unknown guarantee', { guarantee: 'exactly-once' }, 'OPTION_INVALID', /"guarantee" must be 'at-least-once' or/],
   ['a negative limit of its answer', { maxStoredBytes: -1 }, 'OPTION_INVALID', /"maxStoredBytes" must be an integer/],
+  [
+    'a controller for its signal',
+    { signal: new AbortController() },
+    'INPUT_INVALID',
+    /"signal" must be an AbortSignal/,
+  ],
+  ['a signal that is null', { signal: null }, 'INPUT_INVALID', /"signal" must be an AbortSignal or a function/],
   ['a codec that only writes', { codec: { encode() {} } }, 'OPTION_INVALID', /"codec" must be .*decode\(\)/],
 ]
 
@@ -175,6 +182,19 @@ test('what an operator asks is checked as a call is', async () => {
   const named = { ...ref, key: 'k' }
   await expect(idempotency.resolve(named, 'again' as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
   await expect(idempotency.resolve(named, { codec: 1 } as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  for (const nothing of [undefined, {}, new Map([['value', 1]])]) {
+    await expect(idempotency.resolve(named, nothing as never)).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: "resolve: give 'retry' or { value }",
+    })
+  }
+  const text = { encode: String as never, decode: String }
+  for (const noBytes of [{ value: 1n }, { value: () => {} }, { value: 1, codec: text }]) {
+    await expect(idempotency.resolve(named, noBytes)).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: 'resolve: "value" has no bytes in its codec',
+    })
+  }
   await expect(idempotency.resolve({ id: 'k' }, 'retry')).rejects.toMatchObject({ code: 'INPUT_INVALID' })
   await expect(idempotency.stuck({ limit: 0 })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
   await expect(idempotency.stop({ drain: 'x' as never })).rejects.toMatchObject({ code: 'OPTION_INVALID' })

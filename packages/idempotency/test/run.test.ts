@@ -158,6 +158,27 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     await first
   })
 
+  test('a function that answers no signal is told so, and leaves no waiter behind', async () => {
+    const call = { ...someCall(), wait: '1h', signal: (() => new AbortController()) as never } as const
+    const release = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const idempotency = another()
+    const first = idempotency.run(call, async () => {
+      started.resolve()
+      await release.promise
+    })
+    await started.promise
+    for (const one of [idempotency, another()]) {
+      await expect(one.run(call, async () => {})).rejects.toMatchObject({
+        code: 'INPUT_INVALID',
+        message: '"signal" must be an AbortSignal or a function that answers one',
+      })
+      expect((await one.inspect()).counts.waiters).toBe(0)
+    }
+    release.resolve()
+    await first
+  })
+
   test('a signal that is a function is asked for only when there is something to wait for', async () => {
     let asked = 0
     const controller = new AbortController()
