@@ -78,7 +78,7 @@ export function createDeliveries({ store, call, wake, ...o }: DeliveryParts): De
       const query = checkQuery(owner, q, REDRIVEN)
       if (!(typeof perSecond === 'number' && perSecond > 0 && perSecond <= MAX_PER_SECOND)) {
         throw inputFailure(
-          `${owner}: "perSecond" must be a number over 0, at most ${MAX_PER_SECOND} (got ${String(perSecond)})`,
+          `${owner}: "perSecond" must be a number over 0, at most ${MAX_PER_SECOND} (got ${shown(perSecond)})`,
         )
       }
       const id = redriveId()

@@ -6,7 +6,16 @@ import { endpointView } from './endpoint-view.ts'
 import type { EndpointInput } from './endpoint.ts'
 import { WebhookError } from './error.ts'
 import { endpointId } from './ids.ts'
-import { checkDuration, checkInput, checkMembers, checkName, checkRef, checkScope, inputFailure } from './input.ts'
+import {
+  checkDuration,
+  checkInput,
+  checkMembers,
+  checkName,
+  checkObject,
+  checkRef,
+  checkScope,
+  inputFailure,
+} from './input.ts'
 import type { CheckedNetwork } from './network-options.ts'
 import { secretOwner } from './opened-secrets.ts'
 import { checkLimit, readCursor } from './paging.ts'
@@ -292,7 +301,8 @@ function notFound(owner: string, id: string): WebhookError {
   return new WebhookError('NOT_FOUND', `${owner}: there is no endpoint '${id.slice(0, 60)}' in this scope`)
 }
 
-function refuseHandler(owner: string, { id }: Ref): void {
+function refuseHandler(owner: string, ref: Ref): void {
+  const { id } = checkObject(owner, ref)
   if (typeof id === 'string' && id.startsWith('fn:'))
     throw inputFailure(`${owner}: '${id}' is a handler, made by the code`)
 }

@@ -166,6 +166,10 @@ export function createPublishing(o: PublishingParts): Publishing {
       if (tx !== undefined && !store.transactional) {
         throw new WebhookError('STORE_NOT_TRANSACTIONAL', `send: the ${store.kind} store has no part in a transaction`)
       }
+      // Null is a transaction that somebody forgot: without it the event would outlive a rollback.
+      if (tx !== undefined && typeof (tx as Partial<Tx> | null)?.query !== 'function') {
+        throw inputFailure(`send: "tx" must be an open transaction, an object with query() (got ${shown(tx)})`)
+      }
       if (outgoing.length === 0) return []
       const made = outgoing.map((one) => {
         const { type, data, ...options } = checkObject('sendMany: an event', one)

@@ -18,7 +18,7 @@ export function rulesOf(settings: EndpointSettings, leaseMarginMs: number): Lane
   return {
     concurrency,
     rate: rate === null ? null : { limit: rate.limit, perMs: rate.per },
-    leaseMs: timeout + leaseMarginMs,
+    leaseMs: Math.ceil(timeout + leaseMarginMs), // stores keep whole ms
     breaker:
       breaker === false
         ? null

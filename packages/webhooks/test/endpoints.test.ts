@@ -77,7 +77,15 @@ describe.each(over)('endpoints over %s', (_, open) => {
     await expect(webhooks.endpoints.list({ scope: 'other', after: first.next! })).rejects.toMatchObject({
       code: 'INPUT_INVALID',
     })
-    for (const limit of [0, 201, 1.5, NaN, '5' as never]) {
+    for (const ref of [undefined, null, 7] as never[]) {
+      await expect(webhooks.endpoints.secrets(ref)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    }
+    // As a query string or a body tells them.
+    const object = JSON.parse('{ "toString": 1 }') as never
+    await expect(webhooks.deliveries.redrive({ scope, perSecond: object })).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+    })
+    for (const limit of [0, 201, 1.5, NaN, '5' as never, object]) {
       await expect(webhooks.endpoints.list({ scope, limit })).rejects.toThrow(
         /"limit" must be an integer from 1 to 200/,
       )
@@ -160,6 +168,21 @@ describe.each(over)('endpoints over %s', (_, open) => {
         code: 'INPUT_INVALID',
       })
     }
+  })
+
+  test('times need not be whole ms', async () => {
+    const third = 1_000 / 3
+    const { webhooks, receiver } = await stage(open, {
+      endpoint: { rate: { limit: 1_000, per: third }, disableAfter: 100_000.5 },
+      dispatcher: { leaseMargin: 5_000.5, pollInterval: third },
+    })
+    const made = await webhooks.endpoints.create({ scope, url: receiver.url, timeout: 10_000.1 })
+    expect(made.timeout).toBe(10_000.1)
+    await webhooks.start()
+    await webhooks.send('order.created', 1, { scope })
+    await receiver.next()
+    const { timeout } = await webhooks.endpoints.update({ scope, id: made.id, set: { timeout: '10.0005s' } })
+    expect(timeout).toBe(10_000.5)
   })
 
   test('change from v1 to v1a: a pair beside the secret, then alone; svix headers beside ours', async () => {

@@ -188,6 +188,16 @@ describe.each(Object.entries({ Postgres: Postgres!, PGlite: PGlite! }))(
       })
       expect((await webhooks.events.get({ scope, id: 'in' })).data).toBe(1)
     })
+
+    test('a tx that is none is refused, and nothing is sent', async () => {
+      const { webhooks } = await stage(open)
+      for (const tx of [null, {}, 'tx'] as never[]) {
+        const wrong = { code: 'INPUT_INVALID', message: expect.stringMatching(/"tx" must be an open transaction/) }
+        await expect(webhooks.send('a', 1, { scope, id: 'none', tx })).rejects.toMatchObject(wrong)
+        await expect(webhooks.sendMany([], { tx })).rejects.toMatchObject(wrong)
+      }
+      await expect(webhooks.events.get({ scope, id: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    })
   },
 )
 
