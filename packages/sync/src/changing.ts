@@ -3,7 +3,7 @@ import type { CheckedCollection } from './checked-collection.ts'
 import { SyncError } from './error.ts'
 import { isRecordId, opFault } from './read-op.ts'
 import type { ServerChange } from './store.ts'
-import { subjectOf } from './subject.ts'
+import { subjectFault, subjectOf } from './subject.ts'
 import type { Change } from './sync.ts'
 
 const ANY_STAMP = '000000000-0000-0'
@@ -35,6 +35,8 @@ export function readChange(
   const { set = {}, unset = [] } = given as { set?: ServerChange['set']; unset?: readonly string[] }
   const field = [...Object.keys(set), ...unset].find((one) => !Object.hasOwn(collection.rules, one))
   if (field !== undefined) throw wrong(owner, `"${field}" is no field of ${collection.name}`)
+  const nobody = t === 'put' ? subjectFault(collection, set) : undefined
+  if (nobody !== undefined) throw wrong(owner, nobody)
   const subject = t === 'put' ? subjectOf(collection, set) : undefined
   const about = subject === undefined ? {} : { subject }
   return { scope, c: collection.name, id: id!, t: t!, set, unset, ...about }

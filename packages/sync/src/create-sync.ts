@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { isScope, ms, traced, uuidv7, type Duration, type Effect } from '@keelson/kernel'
+import { isScope, ms, traced, uuidv7, type Duration, type Effect, type Tx } from '@keelson/kernel'
 import { createBackgroundLoop, stepUntil } from '@keelson/kernel/background-loop'
 import { createGuardedStore } from '@keelson/kernel/guarded-store'
 import { createLifecycle } from '@keelson/kernel/lifecycle'
-import { allowedScopes } from './allowed-scopes.ts'
+import { allowedScopes, checkCaller } from './allowed-scopes.ts'
 import { readChange } from './changing.ts'
 import type { Collections } from './collections.ts'
 import { createConflictDesk } from './conflict-desk.ts'
@@ -14,7 +14,7 @@ import { checkSyncOptions } from './options.ts'
 import { createPull } from './pulling.ts'
 import { createPushOps } from './pushing.ts'
 import { recOf } from './rec-of.ts'
-import { isShortId } from './read-op.ts'
+import { isRecordId, isShortId } from './read-op.ts'
 import { readPush } from './requests.ts'
 import { resultOf } from './result-text.ts'
 import { scopeTags } from './scope-tag.ts'
@@ -119,6 +119,7 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
 
   const push: Sync<C>['push'] = async (who, request, { tx, collection } = {}) => {
     checkOpen()
+    checkTx('push', tx)
     checkCollection('push', collection)
     const read = readPush(request, { ...options.limits, collections, only: collection })
     const scopes = await allowedScopes(options.scopes, who, cursorKey)
@@ -149,7 +150,7 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
 
   async function forget(q: Parameters<typeof store.forget>[0]) {
     checkOpen()
-    checkScope('forget', q?.scope)
+    checkScope('forget', q.scope)
     const done = await guarded.work(() => store.forget(q, node), { limitMs: ALL_MS })
     wake([q.scope])
     return done
@@ -190,6 +191,7 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
     },
     async write(changes, { tx } = {}) {
       checkOpen()
+      checkTx('write', tx)
       if (!Array.isArray(changes) || changes.length > MAX_WRITES) {
         throw inputInvalid(`write: at most ${MAX_WRITES} changes, as an array`)
       }
@@ -209,6 +211,7 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
 
     async status(who, client) {
       checkOpen()
+      checkCaller(who)
       if (!isShortId(client)) return undefined
       const [row, openConflicts] = await guarded.ask(() =>
         Promise.all([store.client(client), store.openConflicts(client)]),
@@ -220,15 +223,16 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
       return { client, principal, ...times, pushed, offset: offsetMs, openConflicts }
     },
 
-    forget: (q) => forget(q),
-    eraseSubject: (scope, subject) => forget({ scope, subject: subjectDigest(subject) }),
+    forget: async (q) => forget(readForgotten(q)),
+    eraseSubject: async (scope, subject) => forget({ scope, subject: personOf('eraseSubject', subject) }),
     async *exportSubject(scope, subject) {
       checkOpen()
       checkScope('exportSubject', scope)
+      const person = personOf('exportSubject', subject)
       const tagOf = scopeTags(cursorKey)
       let after: RecordKey | undefined
       do {
-        const rows = await guarded.work(() => store.ofSubject(scope, subjectDigest(subject), after, EXPORT_ROWS))
+        const rows = await guarded.work(() => store.ofSubject(scope, person, after, EXPORT_ROWS))
         for (const row of rows) yield { ...recOf(row, tagOf, true), c: row.c }
         after = rows.length < EXPORT_ROWS ? undefined : rows.at(-1)
       } while (after !== undefined)
@@ -256,6 +260,7 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
     },
     async trace(correlationId) {
       checkOpen()
+      if (typeof correlationId !== 'string' || correlationId === '') return []
       const rows = await guarded.ask(() => store.trace(correlationId))
       return rows.map(({ atMs, client, op, result }) => {
         const { status, code } = resultOf(op, result)
@@ -282,6 +287,27 @@ export function createSync<const C extends Collections>(given: SyncOptions<C>): 
     [Symbol.asyncDispose]: lifecycle.close,
   }
   return sync
+}
+
+/** One record, or all of a scope: a member that is missing or misspelt must not erase more than was meant. */
+function readForgotten(given: Parameters<Sync['forget']>[0]): Parameters<Sync['forget']>[0] {
+  const names = Object.keys(given ?? {})
+  if (names.every((name) => name === 'scope')) return { scope: given?.scope }
+  const { scope, c, id } = given as { scope: string; c?: unknown; id?: unknown }
+  if (names.length === 3 && isShortId(c) && isRecordId(id)) return { scope, c, id }
+  throw inputInvalid('forget: give { scope, c, id } for one record, or { scope } alone for all of a scope')
+}
+
+/** A person as stores know them. */
+function personOf(owner: string, subject: unknown): string {
+  if (typeof subject === 'string') return subjectDigest(subject)
+  throw inputInvalid(`${owner}: "subject" must be a text (got ${subject === null ? 'null' : typeof subject})`)
+}
+
+/** Null is a transaction that somebody forgot: without it the writes would outlive a rollback. */
+function checkTx(owner: string, tx: Tx | null | undefined): void {
+  if (tx === undefined || typeof tx?.query === 'function') return
+  throw inputInvalid(`${owner}: "tx" must be an open transaction, an object with query()`)
 }
 
 function checkScope(owner: string, scope: unknown): void {

@@ -10,7 +10,7 @@ import { resultOf, resultText } from './result-text.ts'
 import { serverStamp } from './server-stamp.ts'
 import { msOf, type Stamp } from './stamp.ts'
 import type { ConflictCode, ConflictRow, PushState, RecordKey, ResultRow, StoredRecord } from './store.ts'
-import { subjectsOfEdit } from './subject.ts'
+import { subjectFault, subjectsOfEdit } from './subject.ts'
 import type { Op, OpResult, Rec } from './wire.ts'
 
 /** An operation as it came: read, or why it cannot be. */
@@ -198,6 +198,8 @@ export async function decide(
     }
     const issue = collection.schema === undefined ? undefined : await schemaIssue(collection.schema, after)
     if (issue !== undefined) return rejected(op, 'invalid', issue)
+    const nobody = subjectFault(collection, after)
+    if (nobody !== undefined) return rejected(op, 'invalid', nobody)
     const to = collection.scope(after)
     if (!allowed.has(to)) return conflict(op, collection, 'scope-lost', scope, held?.state, h, true)
     const target = { scope: to, c: op.c, id: op.id }

@@ -47,13 +47,22 @@ export function readPush(given: unknown, rules: RequestRules): ReadPush {
   }
   if (!Array.isArray(ops)) throw wrong('push', 'ops', 'an array', ops)
   if (ops.length > rules.opsPerPush) throw wrong('push', 'ops', `at most ${rules.opsPerPush} operations`, ops.length)
-  const incoming = ops.map((op: unknown) => readOp(op, rules))
+  const incoming = Array.from(ops as readonly unknown[], (op) => readOp(op, rules))
   // Operations are what a body is made of.
-  const bytes = Buffer.byteLength(JSON.stringify(ops))
+  const bytes = bytesOf(ops, incoming)
   if (bytes > rules.bodyBytes) {
     throw new SyncError('BODY_TOO_LARGE', `push: at most ${rules.bodyBytes} bytes are allowed (got ${bytes})`)
   }
   return { client, sentAtMs: sentAt as number | undefined, incoming }
+}
+
+/** What is nested without end, or is no JSON, fails alone and is not counted then. */
+function bytesOf(ops: readonly unknown[], incoming: readonly Incoming[]): number {
+  try {
+    return Buffer.byteLength(JSON.stringify(ops))
+  } catch {
+    return Buffer.byteLength(JSON.stringify(ops.filter((_, i) => incoming[i]!.kind === 'op')))
+  }
 }
 
 function readOp(given: unknown, { collections, only }: RequestRules): Incoming {
@@ -144,4 +153,7 @@ function wrong(owner: string, name: string, allowed: string, got: unknown): Sync
   return new SyncError('REQUEST_INVALID', `${owner}: "${name}" must be ${allowed} (got ${shown(got)})`)
 }
 
-const shown = (value: unknown): string => (JSON.stringify(value) ?? typeof value).slice(0, 64)
+function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'string' ? JSON.stringify(value).slice(0, 64) : String(value)
+}

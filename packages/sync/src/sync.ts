@@ -109,7 +109,7 @@ export interface Sync<C extends Collections = Collections> extends Component {
   /**
    * Applies what a device did offline, each operation once. With `tx` all is part of it, or nothing.
    * @throws SyncError REQUEST_INVALID, VERSION_UNSUPPORTED, SCHEMA_CHANGED, BODY_TOO_LARGE, CLIENT_FOREIGN,
-   * SCOPE_INVALID, STORE_UNAVAILABLE, CLOSED
+   * INPUT_INVALID, SCOPE_INVALID, STORE_UNAVAILABLE, CLOSED
    */
   push(
     who: Caller,
@@ -125,7 +125,7 @@ export interface Sync<C extends Collections = Collections> extends Component {
   /**
    * What is new for a device since its cursor, a page at a time.
    * @throws SyncError REQUEST_INVALID, VERSION_UNSUPPORTED, CURSOR_INVALID, CURSOR_EXPIRED, EPOCH_CHANGED,
-   * SCHEMA_CHANGED, SCOPE_INVALID, LIMIT_REACHED, STORE_UNAVAILABLE, REPLICA_READ, PULL_IN_WRITING_TX, CLOSED
+   * SCHEMA_CHANGED, INPUT_INVALID, SCOPE_INVALID, LIMIT_REACHED, STORE_UNAVAILABLE, REPLICA_READ, PULL_IN_WRITING_TX, CLOSED
    */
   pull(
     who: Caller,
@@ -173,7 +173,10 @@ export interface Sync<C extends Collections = Collections> extends Component {
   }
   /** How far a device of this caller is; undefined for another's, or none. */
   status(who: Caller, client: string): Promise<SyncState | undefined>
-  /** Erases records for good; devices hear 'erased'. Answers which devices wrote there. */
+  /**
+   * Erases records for good: one, or with `scope` alone all of it; devices hear 'erased'. Answers which devices wrote
+   * there. @throws SyncError INPUT_INVALID, SCOPE_INVALID, STORE_UNAVAILABLE
+   */
   forget(
     q: { readonly scope: string } | { readonly scope: string; readonly c: string; readonly id: string },
   ): Promise<{ readonly records: number; readonly clients: readonly string[] }>

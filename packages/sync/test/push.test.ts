@@ -176,6 +176,87 @@ describe.each(Object.entries(newStores))('on %s', (_, newStore) => {
     ])
   })
 
+  test('nor does one that is nested without end, is no JSON, or is about nobody who can be found again', async () => {
+    const subject = ({ title }: { title?: string }) => title
+    await using sync = openSync({ store: await newStore(), task: { subject } })
+    const device = openDevice(sync, ann, 'phone')
+    let deep: unknown = 1
+    for (let i = 0; i < 50_000; i++) deep = [deep]
+    const titled = (id: string, title: unknown) =>
+      device.op(id, 'put', { set: { team: '1', title: title as string, done: false } })
+    const results = await device.push(
+      titled('deep', deep),
+      titled('big', 1n),
+      titled('number', 7),
+      titled('nobody', null),
+      titled('good', 'bob'),
+    )
+    expect(results).toMatchObject([
+      { status: 'rejected', code: 'invalid' },
+      { status: 'rejected', code: 'invalid', detail: expect.stringMatching(/bigint is no JSON/) },
+      { status: 'rejected', code: 'invalid', detail: 'whom it is about must be a text (got number)' },
+      { status: 'applied' },
+      { status: 'applied' },
+    ])
+    for (const wrong of [{ v: deep }, { client: deep }, { ops: { deep } }, { sentAt: 1n }]) {
+      await expect(sync.push(ann, { v: 1, client: 'phone', ops: [], ...(wrong as object) })).rejects.toMatchObject({
+        name: 'SyncError',
+      })
+    }
+    expect(await sync.eraseSubject('acme/team:1', 'bob')).toMatchObject({ records: 1 })
+  })
+
+  test('what the application says wrong is told, and nothing is done', async () => {
+    await using sync = openSync({ store: await newStore(), task: { subject: () => 'bob' } })
+    const device = openDevice(sync, ann, 'phone')
+    await device.push(device.op('t1', 'put', { set: { team: '1', title: 'a', done: false } }))
+    const scope = 'acme/team:1'
+    // Each of them would have erased the whole scope.
+    for (const more of [
+      { c: 'task', id: undefined },
+      { c: 'task' },
+      { c: undefined, id: undefined },
+      { c: 'task', record: 't1' },
+      { subject: undefined },
+      { id: 't1' },
+      { c: 'task', id: 't\0' },
+      { c: 'task', id: 1 },
+    ]) {
+      await expect(sync.forget({ scope, ...(more as object) })).rejects.toMatchObject({
+        code: 'INPUT_INVALID',
+        message: 'forget: give { scope, c, id } for one record, or { scope } alone for all of a scope',
+      })
+    }
+    for (const person of [undefined, null, 7] as never[]) {
+      await expect(sync.eraseSubject(scope, person)).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+      const exported = sync.exportSubject(scope, person)[Symbol.asyncIterator]().next()
+      await expect(exported).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    }
+    const op = device.op('t2', 'put', { set: { team: '1', title: 'b', done: false } })
+    const request = { v: 1, client: 'other', ops: [op] } as const
+    const callers = [undefined, null, {}, { principal: {} }, { principal: { id: 7 } }, { principal: { id: '' } }]
+    for (const who of callers as never[]) {
+      for (const call of [
+        sync.push(who, request),
+        sync.pull(who, { v: 1, cursor: null }),
+        sync.status(who, 'phone'),
+        sync.conflicts.list(who),
+        sync.conflicts.resolve(who, 'x', { take: 'mine' }),
+      ]) {
+        await expect(call).rejects.toMatchObject({ code: 'INPUT_INVALID', message: expect.stringMatching(/"who"/) })
+      }
+    }
+    const change = { c: 'task', x: { t: 'put', id: 't3', set: { team: '1', title: 'c' } }, scope } as const
+    for (const tx of [null, {}] as never[]) {
+      await expect(sync.push(ann, request, { tx })).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+      await expect(sync.write([change], { tx })).rejects.toMatchObject({ code: 'INPUT_INVALID' })
+    }
+    expect(await sync.trace(undefined as never)).toEqual([])
+    const records = (await device.pull()).flatMap(({ changes }) => changes['task']?.created ?? [])
+    expect(records.map(({ id }) => id)).toEqual(['t1'])
+    expect(await sync.forget({ scope, c: 'task', id: 't1' })).toMatchObject({ records: 1 })
+  })
+
   test('an operation waits for the one it depends on, and fails with it', async () => {
     await using sync = openSync({ store: await newStore() })
     const device = openDevice(sync, ann, 'd1')
