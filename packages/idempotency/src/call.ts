@@ -127,7 +127,7 @@ export function checkCall(
   if (call.subject !== undefined) checkText('INPUT_INVALID', 'subject', call.subject, MAX_SUBJECT)
   if (typeof call.signal !== 'function') checkSignal(call.signal)
   const o = readOptions(call)
-  const subject = call.subject ?? context.get()?.principal?.id
+  const subject = call.subject ?? principalId()
   return {
     ref: digestRef(call),
     scope: call.scope,
@@ -148,6 +148,12 @@ export function checkCall(
 function fingerprintOfCall({ input, fingerprint }: Call): Fingerprint | undefined {
   if (fingerprint !== undefined) return checkFingerprint(fingerprint)
   return input === undefined ? undefined : fingerprintOf(input)
+}
+
+function principalId(): string | undefined {
+  const id: unknown = context.get()?.principal?.id
+  if (id === undefined || typeof id === 'string') return id
+  throw new IdempotencyError('INPUT_INVALID', `the id of the context's principal must be a text (got ${typeof id})`)
 }
 
 /** The signal that ends a call's waiting. @throws IdempotencyError INPUT_INVALID */

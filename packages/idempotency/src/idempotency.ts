@@ -1,6 +1,7 @@
 import {
   checkOptions,
   createStoreGuard,
+  isPlainText,
   opt,
   traced,
   type Codec,
@@ -346,7 +347,7 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     },
     async trace(correlationId) {
       checkOpen()
-      if (typeof correlationId !== 'string' || correlationId === '') return []
+      if (typeof correlationId !== 'string' || !isPlainText(correlationId)) return []
       // Only operators ask.
       const { explained } = await import('./explained.ts')
       const records = await guarded.trace(correlationId, MAX_TRACED)

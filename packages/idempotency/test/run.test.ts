@@ -158,6 +158,22 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     await first
   })
 
+  test('a context that nobody checked stops no work, or is told what is wrong', async () => {
+    const idempotency = another()
+    for (const correlationId of [7, {}, 'a\0b', '\ud800'] as never[]) {
+      const run = () => idempotency.run(someCall(), async () => 'done')
+      expect(unwrap(await context.run({ correlationId }, run))).toBe('done')
+    }
+    expect(await idempotency.trace('a\0b')).toEqual([])
+    const work = vi.fn(async () => 1)
+    const principal = { id: 7 as never }
+    await expect(context.run({ principal }, () => idempotency.run(someCall(), work))).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: "the id of the context's principal must be a text (got number)",
+    })
+    expect(work).not.toHaveBeenCalled()
+  })
+
   test('a function that answers no signal is told so, and leaves no waiter behind', async () => {
     const call = { ...someCall(), wait: '1h', signal: (() => new AbortController()) as never } as const
     const release = Promise.withResolvers<void>()

@@ -33,7 +33,7 @@ function textsOf(given: { readonly [member in keyof KeelsonContext]?: unknown })
   }
 }
 
-function isCorrelationId(value: unknown): value is string {
+export function isCorrelationId(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_CORRELATION_ID && isPlainText(value)
 }
 

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { carry, resumed } from './carried.ts'
+import { carry, isCorrelationId, resumed } from './carried.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { Principal } from './effect.ts'
 import { isTraceparent } from './traceparent.ts'
@@ -30,8 +30,8 @@ export const context: {
   get(): KeelsonContext | undefined
   /**
    * Runs `fn` with `values` over the outer context; the merged one is frozen. The nearer deadline counts, so work inside
-   * is never given more time than is left outside. An invalid `traceparent` or deadline is dropped as if it were not
-   * given, never repaired.
+   * is never given more time than is left outside. An invalid `correlationId` (1 to 128 characters of plain text),
+   * `traceparent` or deadline is dropped as if it were not given, never repaired.
    */
   run<T>(values: KeelsonContext, fn: () => T): T
   /** `fn` bound to the context of now, for callbacks that a pool or emitter calls later. */
@@ -70,6 +70,11 @@ export const context: {
 /** One copy, and repairs only where they are needed: this is on the path of each request. */
 function merged(outer: KeelsonContext | undefined, values: KeelsonContext): KeelsonContext {
   const all: { -readonly [member in keyof KeelsonContext]: KeelsonContext[member] } = { ...outer, ...values }
+  // Stores keep both in a column or a record of theirs, with the caller's own rows.
+  if (!isCorrelationId(values.correlationId)) {
+    if (outer?.correlationId === undefined) delete all.correlationId
+    else all.correlationId = outer.correlationId
+  }
   if (!isTraceparent(values.traceparent)) {
     if (outer?.traceparent === undefined) delete all.traceparent
     else all.traceparent = outer.traceparent

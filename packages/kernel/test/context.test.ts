@@ -32,6 +32,15 @@ test('a run is merged over the outer one, frozen, and ends with its function', (
   expect(context.get()).toBeUndefined()
 })
 
+test.each([7, null, {}, '', 'x'.repeat(129), 'a\0b', '\ud800'] as never[])(
+  'a correlation id that no store could keep (%j) counts as not given',
+  (correlationId) => {
+    expect(context.run({ correlationId, tenant: 't' }, context.get)).toEqual({ tenant: 't' })
+    const inner = context.run({ correlationId: 'outer' }, () => context.run({ correlationId }, context.get))
+    expect(inner).toEqual({ correlationId: 'outer' })
+  },
+)
+
 test('what is given stays as it is and unfrozen', () => {
   const values = { tenant: 't1' }
   context.run(values, () => {})
