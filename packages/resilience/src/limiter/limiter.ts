@@ -13,6 +13,7 @@ import {
   type Status,
 } from '@keelson/kernel'
 import { optionFailure, ResilienceError } from '../error.ts'
+import { shown } from '../shown.ts'
 import { blankDecision, decisionOf, type Decision, type Source } from './decision.ts'
 import { createDenials } from './denials.ts'
 import { memoryStore } from './memory.ts'
@@ -238,7 +239,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   function nodesNow(): number {
     const nodes: unknown = typeof o.nodes === 'function' ? o.nodes() : o.nodes
     if (isNodes(nodes)) return nodes as number
-    throw new ResilienceError('INPUT_INVALID', `nodes() must answer an integer of at least 1 (got ${String(nodes)})`)
+    throw new ResilienceError('INPUT_INVALID', `nodes() must answer an integer of at least 1 (got ${shown(nodes)})`)
   }
 
   async function peek(subject: Subject): Promise<Decision> {

@@ -1,5 +1,6 @@
 import { checkOptions, opt, type Duration } from '@keelson/kernel'
 import { optionFailure, ResilienceError } from '../error.ts'
+import { shown } from '../shown.ts'
 import { calendarBounds, isTimeZone, type Bounds, type CalendarUnit } from './calendar.ts'
 import type { QuotaSpec } from './store.ts'
 import type { Subject } from './subject.ts'
@@ -147,7 +148,7 @@ function checkedLimit(name: string, limit: unknown): number {
   if (isLimit(limit)) return limit as number
   throw new ResilienceError(
     'INPUT_INVALID',
-    `the limit function of quota '${name}' must answer an integer from 1 to ${MAX_LIMIT} (got ${String(limit)})`,
+    `the limit function of quota '${name}' must answer an integer from 1 to ${MAX_LIMIT} (got ${shown(limit)})`,
   )
 }
 

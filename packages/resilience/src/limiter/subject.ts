@@ -1,5 +1,6 @@
 import { isScope } from '@keelson/kernel'
 import { ResilienceError } from '../error.ts'
+import { shown } from '../shown.ts'
 
 /** Who asks, and for how much. */
 export interface Subject {
@@ -34,7 +35,7 @@ export function checkSubject(subject: Subject): void {
 /** @throws ResilienceError INPUT_INVALID */
 export function checkCost(cost: unknown): void {
   if (!Number.isSafeInteger(cost) || (cost as number) < 0)
-    throw new ResilienceError('INPUT_INVALID', `"cost" must be an integer of at least 0 (got ${String(cost)})`)
+    throw new ResilienceError('INPUT_INVALID', `"cost" must be an integer of at least 0 (got ${shown(cost)})`)
 }
 
 let crypto: typeof import('node:crypto') | undefined

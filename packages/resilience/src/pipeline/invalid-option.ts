@@ -1,6 +1,6 @@
 import { ms } from '@keelson/kernel'
 import type { CallOptions } from './call.ts'
-import { shown } from './shown.ts'
+import { shown } from '../shown.ts'
 
 const MAX_KEY_BYTES = 512
 const PRIORITIES: readonly unknown[] = [undefined, 0, 1, 2, 3]

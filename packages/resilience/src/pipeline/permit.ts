@@ -1,5 +1,5 @@
 import type { Engine } from './engine.ts'
-import { shown } from './shown.ts'
+import { shown } from '../shown.ts'
 import { NO_LATENCY, type Ticket } from './upstream.ts'
 import { CLASSES, type Class } from './verdict.ts'
 import { ResilienceError } from '../error.ts'

@@ -76,6 +76,8 @@ describe('a wrong call is refused, and counts nothing', () => {
     ['a negative cost', { scope: 's', key, cost: -1 }, 'INPUT_INVALID'],
     ['half a cost', { scope: 's', key, cost: 0.5 }, 'INPUT_INVALID'],
     ['no number', { scope: 's', key, cost: '1' }, 'INPUT_INVALID'],
+    ['what a body may have for a number', { scope: 's', key, cost: JSON.parse('{ "toString": 1 }') }, 'INPUT_INVALID'],
+    ['a symbol', { scope: 's', key, cost: Symbol('1') }, 'INPUT_INVALID'],
   ])('%s', async (_, subject, code) => {
     const limiter = createLimiter(good)
     for (const method of ['take', 'peek', 'reset'] as const)
@@ -86,11 +88,11 @@ describe('a wrong call is refused, and counts nothing', () => {
     expect((await createLimiter(good).take({ scope: 's', key: 'é'.repeat(256) })).allowed).toBe(true)
   })
 
-  test.each([0, -1, 1.5, NaN, '5', undefined])('a limit function that answers %s', async (answer) => {
+  test.each([0, -1, 1.5, NaN, undefined, Object.create(null)])('a limit function that answers %s', async (answer) => {
     const limiter = createLimiter(quota({ limit: () => answer }))
     await expect(limiter.take({ scope: 's', key })).rejects.toMatchObject({
       code: 'INPUT_INVALID',
-      message: `the limit function of quota 'minute' must answer an integer from 1 to 1000000000 (got ${answer})`,
+      message: `the limit function of quota 'minute' must answer an integer from 1 to 1000000000 (got ${typeof answer === 'object' ? 'an object' : answer})`,
     })
   })
 

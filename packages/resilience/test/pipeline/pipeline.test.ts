@@ -183,6 +183,7 @@ describe('a call', () => {
       [{ key: '' }, `pipeline "up": "key" must be a string of 1 to 512 bytes (got '')`],
       [{ key: 'é'.repeat(257) }, /"key" must be a string of 1 to 512 bytes/],
       [{ key: 5 }, '"key" must be a string of 1 to 512 bytes (got 5)'],
+      [{ key: Symbol('k') }, '"key" must be a string of 1 to 512 bytes (got Symbol(k))'],
       [{ priority: 4 }, '"priority" must be 0, 1, 2 or 3 (got 4)'],
       [{ deadline: '5 s' }, `"deadline" must be a Duration such as 250, '250ms', '5s' (got '5 s')`],
       [{ signal: {} }, '"signal" must be an AbortSignal (got an object)'],

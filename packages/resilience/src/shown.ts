@@ -2,5 +2,6 @@
 export function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 60)}'`
   if (typeof value === 'object') return value === null ? 'null' : 'an object'
+  if (typeof value === 'symbol') return value.toString()
   return typeof value === 'function' ? 'a function' : `${value as number}`
 }
