@@ -2,7 +2,9 @@ import {
   checkOptions,
   createStoreGuard,
   isPlainText,
+  isReply,
   opt,
+  responseCodec,
   traced,
   type Codec,
   type Component,
@@ -82,8 +84,8 @@ export interface Idempotency extends Component {
    */
   stuck(o?: { readonly limit?: number }): Promise<readonly Stuck[] | undefined>
   /**
-   * Ends an unknown or lapsed record: 'retry' lets the key run again, a value becomes its answer. False when the record
-   * is in another state. With `protect` a value needs
+   * Ends an unknown or lapsed record: 'retry' lets the key run again, a value becomes its answer; of `transaction()` a
+   * `reply()`, whose effects are not committed. False when the record is in another state. With `protect` a value needs
    * the scope, also beside an id. Rejects with STORE_UNAVAILABLE.
    */
   resolve(
@@ -363,7 +365,8 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
 /** @throws IdempotencyError INPUT_INVALID */
 function bytesOf(value: unknown, codec: Codec<unknown>): Uint8Array {
   try {
-    const bytes: unknown = codec.encode(value)
+    // What a transaction answers.
+    const bytes: unknown = isReply(value) ? responseCodec.encode(value.response) : codec.encode(value)
     if (bytes instanceof Uint8Array) return bytes
     throw new TypeError('encode() must answer a Uint8Array')
   } catch (cause) {

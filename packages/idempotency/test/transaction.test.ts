@@ -276,6 +276,11 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
         code: 'OUTCOME_UNKNOWN',
       })
       expect(await left()).toEqual([1, 0, 1])
+      // Somebody has looked what became of it.
+      expect(await orders.idempotency.resolve(call, { value: reply(201, 'as if') })).toBe(true)
+      const repeat = await orders.idempotency.transaction(call, orders.place)
+      expect(repeat).toMatchObject({ ok: true, replayed: true, value: reply(201, 'as if').response })
+      expect(await left()).toEqual([1, 0, 1])
     },
   )
 
