@@ -330,30 +330,6 @@ test('of two nodes that register one function with other types at once, the last
   expect([typesOf(between), typesOf(last)]).toEqual([['new.*'], ['old.*']])
   expect(last.revision).not.toBe(between.revision)
 })
-<<<<<<< ours
-
-test('a connection that cannot listen is ended, as often as it is tried', async () => {
-  const { schema } = opened
-  const name = `${schema}_deaf`
-  let opens = 0
-  // As one behind a pooler or on a standby, where LISTEN is refused.
-  const listen = async (): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: inject('databaseUrl'), application_name: name })
-    await client.connect()
-    await client.query('begin')
-    await client.query('select 1 / 0').catch(() => {})
-    opens++
-    return client
-  }
-  const store = postgresStore(opened.pool, { schema, listen })
-  const stop = await store.onWake(() => {})
-  await until('it was tried again', PATIENCE_MS, async () => (opens > 1 ? true : undefined))
-  await stop()
-  await until('none of them is left', PATIENCE_MS, async () => {
-    const { rows } = await opened.pool.query('select 1 from pg_stat_activity where application_name = $1', [name])
-    return rows.length === 0 ? true : undefined
-  })
-})
 
 test('nodes hear of each other also in a schema of the longest name', async () => {
   const { pool, listen } = opened
@@ -373,5 +349,3 @@ test('nodes hear of each other also in a schema of the longest name', async () =
     await pool.query(`drop schema ${schema} cascade`)
   }
 })
-=======
->>>>>>> theirs
