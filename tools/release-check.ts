@@ -12,7 +12,7 @@ import { runSteps, type Step } from './steps.ts'
 /** What an entry may weigh, minified and gzipped, without its dependencies: each root, and what browsers load. */
 const LIMITS: Record<string, string> = {
   // The design says 8: the guard brings its metrics along, and the table of what a dead Redis says.
-  '@keelson/kernel': '8.8 kB',
+  '@keelson/kernel': '9 kB',
   // All six cores together may have 60 kB: they have 110, what they load later not counted.
   '@keelson/idempotency': '15.7 kB',
   '@keelson/cache': '21.5 kB',
