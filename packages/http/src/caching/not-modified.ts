@@ -3,8 +3,8 @@ import type { Headers } from '../exchange.ts'
 import { headerValues } from '../header-values.ts'
 import { matches } from './if-none-match.ts'
 
-/** RFC 9110, section 15.4.5. */
-const KEPT = new Set(['etag', 'cache-control', 'content-location', 'expires', 'vary', 'cache-status'])
+/** RFC 9110, section 15.4.5; and a cookie is the client's, whatever it has of the answer. */
+const KEPT = new Set(['etag', 'cache-control', 'content-location', 'expires', 'vary', 'cache-status', 'set-cookie'])
 
 /** In place of an answer with these headers, for a client that has it. */
 export function notModified(headers: Headers): StoredResponse {

@@ -308,6 +308,16 @@ export const cachedCases: readonly Case<HttpSubject>[] = [
     }
   }),
 
+  httpCase('a 304 in place of a handler’s answer takes its cookies along', async ({ supports, serve, equal }) => {
+    if (!supports('two-cookies')) return
+    const cookies = sample.cookies.flatMap(([name, value]) => (name === 'Set-Cookie' ? [value] : []))
+    const one = get('two-cookies', { policy: { etag: 'weak' } })
+    const site = await serve([one])
+    const first = await site.call(one, undefined)
+    const same = await site.call(one, undefined, has(first.header('etag')))
+    equal([same.status, same.body.length, same.all('set-cookie'), one.runs], [304, 0, cookies, 2])
+  }),
+
   httpCase('a connection goes on behind hits, 304 and HEAD', async ({ supports, serve, equal }) => {
     if (!supports('buffer')) return
     const buffer = get('buffer')
