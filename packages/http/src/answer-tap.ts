@@ -60,6 +60,9 @@ class KeepingTap implements AnswerTap {
   #keptBytes = 0
   #waiting: Go[] = []
   #hasLeft = false
+  #hasEnded = false
+  /** What leaves when the handler is done with its own. */
+  #other: StoredResponse | undefined
 
   constructor(parts: AnswerTapParts) {
     this.#parts = parts
@@ -81,7 +84,10 @@ class KeepingTap implements AnswerTap {
     if (this.#phase === 'through') return go(done)
     const hasBytes = this.#hasBody && bytes.length > 0
     if (hasBytes && this.#phase === 'keeping') this.#keep(bytes)
-    const holdsAll = this.#phase === 'keeping' && (this.#parts.hold === 'all' || this.#parts.isGone())
+    else if (hasBytes) this.#keptBytes += bytes.length
+    // As much again while it is saved: a writer that is fast comes before that.
+    const mayHold = this.#parts.hold === 'all' && this.#keptBytes <= this.#parts.maxBytes
+    const holdsAll = mayHold || (this.#phase === 'keeping' && this.#parts.isGone())
     let isReady = true
     if (hasBytes && !holdsAll && this.#waiting.length > 0) isReady = this.#release(done)
     else if (done !== undefined) process.nextTick(done)
@@ -100,13 +106,21 @@ class KeepingTap implements AnswerTap {
     if (this.#phase === 'through') return void go()
     if (this.#phase === 'keeping' && this.#hasBody) this.#keep(bytes)
     this.#wait(go, true)
+    this.#hasEnded = true
     if (this.#phase === 'keeping') this.#save(this.#whole())
+    else this.#giveOther()
   }
 
   abandon(): void {
-    if (this.#phase !== 'keeping') return
+    if (this.#phase !== 'keeping') return this.#giveOther()
     this.#waiting = []
     this.#save({ kind: 'abandoned' })
+  }
+
+  #giveOther(): void {
+    const other = this.#other
+    this.#other = undefined
+    if (other !== undefined) this.#parts.replace(other)
   }
 
   /** All that waits leaves; `done` is called with the last of it, so that writers by callback wait for the client too. */
@@ -129,6 +143,7 @@ class KeepingTap implements AnswerTap {
   async #settle(captured: Captured): Promise<void> {
     this.#phase = 'saving'
     this.#kept = []
+    this.#keptBytes = 0
     let other: StoredResponse | undefined
     try {
       other = await this.#parts.save(captured)
@@ -141,7 +156,9 @@ class KeepingTap implements AnswerTap {
     } else {
       this.#phase = 'replaced'
       this.#waiting = []
-      this.#parts.replace(other)
+      // An answer that is over leaves the handler with a source that nobody reads to its end, and so nobody closes.
+      if (captured.kind === 'part' && captured.why === 'too-large' && !this.#hasEnded) this.#other = other
+      else this.#parts.replace(other)
     }
   }
 

@@ -2,7 +2,7 @@ import type { StoredResponse } from '@keelson/kernel'
 import { isCoded, isWhole } from '../decide-answer.ts'
 import type { Captured, Headers } from '../exchange.ts'
 import { headerValues } from '../header-values.ts'
-import type { CheckedCachedRule } from '../policy.ts'
+import type { CheckedCachedRule, ResponseHead } from '../policy.ts'
 import { storedHeaders } from '../stored-headers.ts'
 import { withEtag } from './etag.ts'
 import { ownHeaders } from './own-headers.ts'
@@ -11,7 +11,7 @@ import { ownHeaders } from './own-headers.ts'
 export type Stored =
   | { readonly kind: 'store'; readonly response: StoredResponse }
   /** It is no answer for others. */
-  | { readonly kind: 'pass'; readonly why: string }
+  | { readonly kind: 'pass'; readonly why: string; readonly head: ResponseHead }
   /** Nobody knows what the answer would have been. */
   | { readonly kind: 'failed'; readonly why: string }
 
@@ -27,15 +27,16 @@ export function decideStored(
   o: Pick<CheckedCachedRule, 'statuses' | 'vary' | 'etag'> & { readonly correlationHeader: string },
 ): Stored {
   if (captured.kind === 'abandoned') return { kind: 'failed', why: 'broken' }
-  const { status } = captured.kind === 'whole' ? captured.response : captured
+  const head = captured.kind === 'whole' ? captured.response : captured
+  const { status } = head
   if (status >= 500) return { kind: 'failed', why: 'server-error' }
-  if (captured.kind === 'part') return { kind: 'pass', why: captured.why }
+  if (captured.kind === 'part') return { kind: 'pass', why: captured.why, head }
   const { body } = captured.response
   if (!isWhole(captured.response, false)) return { kind: 'failed', why: 'length' }
-  if (!o.statuses.includes(status)) return { kind: 'pass', why: 'status' }
+  if (!o.statuses.includes(status)) return { kind: 'pass', why: 'status', head }
   const headers = ownHeaders(captured.response.headers, captured.before)
   const why = foreign(headers, o.vary)
-  if (why !== undefined) return { kind: 'pass', why }
+  if (why !== undefined) return { kind: 'pass', why, head }
   return {
     kind: 'store',
     response: { status, headers: withEtag(storedHeaders(headers, o.correlationHeader), body, o.etag), body },

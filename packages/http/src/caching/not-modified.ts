@@ -1,6 +1,7 @@
 import type { StoredResponse } from '@keelson/kernel'
 import type { Headers } from '../exchange.ts'
 import { headerValues } from '../header-values.ts'
+import type { ResponseHead } from '../policy.ts'
 import { matches } from './if-none-match.ts'
 
 /** RFC 9110, section 15.4.5; and a cookie is the client's, whatever it has of the answer. */
@@ -18,7 +19,12 @@ export function mayBe304({ status }: Pick<StoredResponse, 'status'>): boolean {
 
 /** The answer, or 304 in its place. */
 export function forClient(response: StoredResponse, ifNoneMatch: string | undefined): StoredResponse {
-  if (!mayBe304(response)) return response
-  const [etag] = headerValues(response.headers, 'etag')
-  return matches(ifNoneMatch, etag) ? notModified(response.headers) : response
+  return instead(response, ifNoneMatch) ?? response
+}
+
+/** 304 in place of an answer with this head, of which the body may be anywhere; undefined: the client does not have it. */
+export function instead(head: ResponseHead, ifNoneMatch: string | undefined): StoredResponse | undefined {
+  if (!mayBe304(head)) return undefined
+  const [etag] = headerValues(head.headers, 'etag')
+  return matches(ifNoneMatch, etag) ? notModified(head.headers) : undefined
 }

@@ -10,7 +10,7 @@ import { entryKey } from './entry-key.ts'
 import type { CachingParts } from './index.ts'
 import { matches } from './if-none-match.ts'
 import { LEFT, Load, Loads, type Found } from './loads.ts'
-import { forClient, mayBe304, notModified } from './not-modified.ts'
+import { forClient, instead, mayBe304, notModified } from './not-modified.ts'
 import { createRemembered } from './remembered.ts'
 import { takeIfNoneMatch } from './validate.ts'
 
@@ -154,7 +154,9 @@ export function readThrough(
       const isFirst = run.end()
       if (isFirst && decision.kind === 'store') return store(decision.response)
       kept.resolve(undefined)
-      return tell(x, 'loaded')
+      tell(x, 'loaded')
+      // The framework would have compared the handler's own validator.
+      return instead(decision.kind === 'store' ? decision.response : decision.head, asked.ifNoneMatch)
     })
 
     async function store(response: StoredResponse): Promise<StoredResponse | undefined> {
@@ -172,8 +174,7 @@ export function readThrough(
         report(x, 'failed', error)
       }
       const headers: Headers = [...dressed(response.headers), ['Cache-Status', status]]
-      const answer = forClient({ ...response, headers }, asked.ifNoneMatch)
-      return answer.status === 304 ? answer : undefined
+      return instead({ ...response, headers }, asked.ifNoneMatch)
     }
   }
 

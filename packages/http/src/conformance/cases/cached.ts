@@ -308,6 +308,36 @@ export const cachedCases: readonly Case<HttpSubject>[] = [
     }
   }),
 
+  httpCase('an answer that is too large to keep is a 304 for who has it by its own validator', async (stage) => {
+    const { supports, serve, equal, until } = stage
+    let ends = 0
+    const pieces = async function* (): AsyncGenerator<string> {
+      for (let i = 0; i < 20; i++) yield 'x'.repeat(20_000)
+      ends++
+    }
+    const own = (etag: string): Given => ({
+      headers: [
+        ['X-In-Front', JSON.stringify([['ETag', '"v1"']])],
+        ['If-None-Match', etag],
+      ],
+    })
+    for (const kind of (['large', 'stream', 'slow-stream', 'web-stream'] as const).filter((one) => supports(one))) {
+      for (const rules of [policy, { etag: 'weak' } as const]) {
+        const one = get(kind, { policy: rules, pieces })
+        const site = await serve([one])
+        const other = await site.call(one, undefined, own('"v0"'))
+        equal(
+          [other.status, other.body.length, other.header('etag')],
+          [200, kind === 'large' ? 200_000 : 400_000, '"v1"'],
+        )
+        const same = await site.call(one, undefined, own('W/"v1"'))
+        equal([same.status, same.body.length, same.header('etag'), one.runs], [304, 0, '"v1"', 2], kind)
+        await until('what it is made of is read to its end', () => kind === 'large' || ends === 2)
+        ends = 0
+      }
+    }
+  }),
+
   httpCase('a 304 in place of a handler’s answer takes its cookies along', async ({ supports, serve, equal }) => {
     if (!supports('two-cookies')) return
     const cookies = sample.cookies.flatMap(([name, value]) => (name === 'Set-Cookie' ? [value] : []))
