@@ -39,6 +39,21 @@ export function isAddressList(given: unknown): given is readonly string[] {
   }
 }
 
+/** In place of an address: who has come by a Unix socket has none. */
+export const UNIX = 'unix'
+
+/** A list of proxies: addresses, CIDR ranges and {@link UNIX}. Throws for a range that is none. */
+export function proxyTest(proxies: readonly string[]): AddressTest {
+  const isListed = addressTest(proxies.filter((proxy) => proxy !== UNIX))
+  const isLocal = proxies.includes(UNIX)
+  return (address) => (address === UNIX ? isLocal : isListed(address))
+}
+
+/** True for an array of addresses, CIDR ranges and {@link UNIX}. */
+export function isProxyList(given: unknown): given is readonly string[] {
+  return Array.isArray(given) && isAddressList(given.filter((proxy) => proxy !== UNIX))
+}
+
 /**
  * The client's address: that of the socket, or, when this is a trusted proxy's, the nearest address of X-Forwarded-For
  * that no trusted proxy has (right to left). What is not readable is not believed: then it is the last trusted one.

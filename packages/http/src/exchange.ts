@@ -36,7 +36,7 @@ export interface Exchange {
   /** As the client asked, behind the '?'; '' without one. */
   readonly query: string
   readonly searchParams: URLSearchParams
-  /** Of the socket, also when its client has left; '' where there is none, as with a Unix socket. */
+  /** Of the socket, also when its client has left; 'unix' by a Unix socket, '' where nobody knows. */
   readonly remoteAddress: string
   /** The framework's own request. */
   readonly raw: unknown

@@ -13,7 +13,7 @@ import {
 } from '@keelson/kernel'
 import type { Limiter } from '@keelson/resilience/limiter'
 import { database, type DatabaseLike, type KnownDatabase } from '@keelson/kernel/postgres'
-import { addressTest, isAddressList, type AddressTest } from './addresses.ts'
+import { isProxyList, proxyTest, type AddressTest } from './addresses.ts'
 import { isAnchored } from './correlation.ts'
 import { optionFailure } from './error.ts'
 import type { Exchange } from './exchange.ts'
@@ -54,8 +54,8 @@ export interface HttpOptions {
   /** `header` 'x-correlation-id'; `accept` /^[\w.:-]{8,128}$/: any other inbound id is replaced by a UUIDv7. */
   readonly correlation?: { readonly header?: string; readonly accept?: RegExp }
   /**
-   * Addresses and CIDR ranges of the proxies whose `X-Forwarded-For` is believed, right to left; default none: then the
-   * client's address is that of the socket.
+   * Addresses and CIDR ranges of the proxies whose `X-Forwarded-For` is believed, right to left, and `'unix'` for one that
+   * comes by a Unix socket; default none: then the client's address is that of the socket.
    */
   readonly trustProxy?: readonly string[]
   /**
@@ -116,7 +116,11 @@ const SPEC = {
     header: opt.string('x-correlation-id', { match: HEADER_NAME }),
     accept: opt.custom('a RegExp from ^ to $ without the flags g, m and y', isAnchored, /^[\w.:-]{8,128}$/),
   }),
-  trustProxy: opt.custom<readonly string[]>('an array of addresses and CIDR ranges, v4 or v6', isAddressList, []),
+  trustProxy: opt.custom<readonly string[]>(
+    "an array of addresses and CIDR ranges, v4 or v6, and 'unix'",
+    isProxyList,
+    [],
+  ),
   deadline: opt.group({
     default: opt.duration(undefined, { min: 1, max: '24h' }),
     max: opt.duration('60s', { min: 1, max: '24h' }),
@@ -162,7 +166,7 @@ export function checkHttpOptions(options: HttpOptions, nodeEnv: string | undefin
   if (ms > max) throw optionFailure(`createHttp: "deadline.default" must be at most "max" (got ${ms} and ${max} ms)`)
   return {
     ...rest,
-    isTrustedProxy: addressTest(trustProxy),
+    isTrustedProxy: proxyTest(trustProxy),
     db: o.db === undefined ? undefined : knownDatabase(o.db),
     correlation: { ...correlation, header: correlation.header.toLowerCase() },
     problems: {

@@ -57,6 +57,9 @@ describe('the address of a client', () => {
     ['stops at the first stranger', '10.0.0.1', '198.51.100.9, 203.0.113.7, 10.0.0.2', TRUSTED, '203.0.113.7'],
     ['is that of the outermost proxy when all are', '10.0.0.1', '10.0.0.3, 10.0.0.2', TRUSTED, '10.0.0.3'],
     ['is that of the socket without a header', '10.0.0.1', undefined, TRUSTED, '10.0.0.1'],
+    ['believes a proxy on a Unix socket', 'unix', '203.0.113.7', ['unix'], '203.0.113.7'],
+    ['goes from a Unix socket on', 'unix', '203.0.113.7, 10.0.0.2', ['unix', ...TRUSTED], '203.0.113.7'],
+    ['is no Unix socket by a header', '10.0.0.1', '203.0.113.7, unix', ['unix', ...TRUSTED], '10.0.0.1'],
     ['reads ports', '::1', '[2001:db8::7]:443, 10.0.0.1:8080', TRUSTED, '2001:db8::7'],
     ['stops at what it cannot read', '10.0.0.1', '203.0.113.7, unknown, 10.0.0.2', TRUSTED, '10.0.0.2'],
     ['is not read behind a port that is none', '10.0.0.1', '203.0.113.7:99999', TRUSTED, '10.0.0.1'],
@@ -66,6 +69,12 @@ describe('the address of a client', () => {
   ] as const)('%s', async (_, remoteAddress, forwarded, trustProxy, address) => {
     const given = { remoteAddress, forwarded: forwarded as string | undefined, trustProxy: [...trustProxy] }
     expect(await asked([address], given)).toBeUndefined()
+  })
+
+  it('is none behind a Unix socket that is not named, nor behind a socket of which nobody knows', async () => {
+    const forwarded = '203.0.113.7'
+    expect(await asked([forwarded], { remoteAddress: 'unix', forwarded })).toBe(403)
+    expect(await asked([forwarded], { remoteAddress: '', forwarded, trustProxy: ['unix', '0.0.0.0/0'] })).toBe(403)
   })
 
   it('is one of the socket or of a header behind a proxy, whatever is in it, and never throws', async () => {

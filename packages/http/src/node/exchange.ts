@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { StoredResponse, Tx } from '@keelson/kernel'
+import { UNIX } from '../addresses.ts'
 import { bodyTap, type BodyTap } from '../body-tap.ts'
 import { HttpError } from '../error.ts'
 import type { CaptureOptions, Exchange } from '../exchange.ts'
@@ -117,7 +119,7 @@ class FramedExchange<Raw> implements NodeExchange {
     this.path = path
     this.query = query
     // Now: a socket whose client has hung up does not know any more who that was.
-    this.remoteAddress = req.socket.remoteAddress ?? ''
+    this.remoteAddress = req.socket.remoteAddress ?? (isUnix(req.socket) ? UNIX : '')
   }
 
   get route(): string {
@@ -291,6 +293,11 @@ function tellEnd(this: Watched): void {
 }
 
 const NO_LINES: readonly string[] = []
+
+/** A socket whose client has reset it has no peer either, and still an address of its own; one that is destroyed has none. */
+function isUnix({ localAddress, destroyed }: Partial<Socket>): boolean {
+  return localAddress === undefined && destroyed === false
+}
 
 /** A request that was injected has no real socket. */
 function bytesWritten({ socket }: IncomingMessage): number {
