@@ -22,15 +22,19 @@ export function drainServer(server: DrainableServer): ServerDrain {
   let isDraining = false
 
   server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
+    if (isDraining) {
+      const before = lastOnes(active).get(res.req.socket)
+      if (before !== undefined) say(before, 'keep-alive')
+      say(res, 'close')
+    }
     active.add(res)
-    if (isDraining) closeAfter(res)
     res.once('close', () => active.delete(res))
   })
 
   return {
     async drain(signal) {
       isDraining = true
-      lastOnes(active).forEach(closeAfter)
+      for (const res of lastOnes(active).values()) say(res, 'close')
       // With the server Node closes idle connections.
       await looked()
       if (server.listening) server.close()
@@ -51,9 +55,9 @@ function lastOnes(active: ReadonlySet<ServerResponse>): Map<unknown, ServerRespo
   return new Map([...active].map((res) => [res.req.socket, res]))
 }
 
-function closeAfter(res: ServerResponse): void {
+function say(res: ServerResponse, connection: 'close' | 'keep-alive'): void {
   // HTTP/2 has no such field: its sessions are closed by the server.
-  if (!res.headersSent && res.req.httpVersionMajor < 2) res.setHeader('Connection', 'close')
+  if (!res.headersSent && res.req.httpVersionMajor < 2) res.setHeader('Connection', connection)
 }
 
 /** Behind a look at all sockets: what had arrived is read. In a process that stood still timers come first. */

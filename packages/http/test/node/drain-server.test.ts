@@ -95,6 +95,35 @@ describe('draining a server', () => {
     expect(other.text()).toMatch(/Connection: close[\s\S]*\/other$/)
   })
 
+  it('answers what comes behind a request under way, too, and says goodbye with that', async () => {
+    const arrived = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const go = Promise.withResolvers<void>()
+    let count = 0
+    const { port, part } = await serving(async ({ url }, res) => {
+      arrived[count++]!.resolve()
+      await go.promise
+      res.end(url)
+    })
+    const one = await client(port)
+    one.ask('/one')
+    await arrived[0]!.promise
+    const drained = part.drain(never)
+    for (const [i, path] of ['/two', '/three'].entries()) {
+      one.ask(path)
+      await arrived[i + 1]!.promise
+    }
+    go.resolve()
+    await Promise.all([drained, one.closed])
+    expect(one.text().match(/Connection: [\w-]+|\/\w+$|\/\w+(?=HTTP)/g)).toEqual([
+      'Connection: keep-alive',
+      '/one',
+      'Connection: keep-alive',
+      '/two',
+      'Connection: close',
+      '/three',
+    ])
+  })
+
   it('closes a connection whose head had left before', async () => {
     const begun = Promise.withResolvers<void>()
     const go = Promise.withResolvers<void>()
