@@ -327,6 +327,29 @@ describe('what cannot be read is a miss', () => {
     const mismatches = caches.metrics().find(({ name }) => name === 'keelson_cache_schema_mismatch_total')
     expect(mismatches?.samples[0]?.value).toBe(4)
   })
+
+  test.each(['throws', 'rejects'])('an entry at which the schema %s', async (how) => {
+    await using all = leased()
+    const schema: StandardSchemaV1<unknown, { tags: string[] }> = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate(value) {
+          const check = (): { value: { tags: string[] } } => {
+            const known = value as { tags: string[] }
+            return known.tags.length > 0 ? { value: known } : { value: { tags: [] } }
+          }
+          return how === 'throws' ? check() : Promise.resolve().then(check)
+        },
+      },
+    }
+    const { caches } = all.node()
+    const cache = caches.scope('s')
+    await all.during(cache.set('k', { before: 'the deploy' }))
+    expect(await all.during(cache.getOrSet('k', () => ({ tags: ['new'] }), { schema }))).toEqual({ tags: ['new'] })
+    const mismatches = caches.metrics().find(({ name }) => name === 'keelson_cache_schema_mismatch_total')
+    expect(mismatches?.samples[0]?.value).toBe(1)
+  })
 })
 
 test('many keys are one call, each with its own answer', async () => {
