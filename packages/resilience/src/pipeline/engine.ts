@@ -94,7 +94,11 @@ export class Engine {
     this.clock = settings.clock
     this.#internals = internals
     this.timeouts = new Timeouts(settings.clock)
-    this.chaos = settings.chaos?.wrap((work: Work<unknown>, call: Call) => work(call))
+    this.chaos = settings.chaos?.wrap((work: Work<unknown>, call: Call) => {
+      // Behind a latency the attempt may be over: its work would run beside the next one, or for nobody.
+      call.signal.throwIfAborted()
+      return work(call)
+    })
     this.upstream = new Upstream(settings, (cell, from, to, reason) => this.#changed(cell, from, to, reason))
     const { attemptMs, attempts, hedges, fallback } = settings
     this.mayBeginOutside = hedges > 0 || fallback !== undefined || (attemptMs !== Infinity && attempts > 1)

@@ -56,6 +56,22 @@ test('chaos strikes each attempt as if the upstream did', async () => {
   expect(await pipeline.run(({ attempt }) => attempt)).toBe(1)
 })
 
+test.each(['an attempt', 'a call', 'a caller'])('a latency of chaos that outlasts %s begins no work', async (whose) => {
+  const clock = virtualClock()
+  const chaos = createChaos({ seed: 1, rules: [{ rate: 1, fault: 'latency', ms: [50, 50] }], clock })
+  const policies = { 'an attempt': { attempt: 10, retry: { base: 0 } }, 'a call': { deadline: 10 }, 'a caller': {} }
+  const pipeline = createPipeline({ name: 'up', clock, chaos, ...policies[whose as keyof typeof policies] })
+  const caller = new AbortController()
+  let works = 0
+  const outcome = seen(pipeline.try(() => ++works, { signal: caller.signal }))
+  await clock.advance(10)
+  caller.abort(new Error('gone'))
+  await clock.advance(1_000)
+  expect(outcome.value).toMatchObject({ ok: false })
+  expect(works).toBe(0)
+  expect(await pipeline.inspect()).toMatchObject({ inFlight: 0 })
+})
+
 test('nothing is tried again for a caller who leaves when an attempt times out', async () => {
   const { pipeline, clock } = on({ attempt: 10, retry: { base: 5 } })
   const controller = new AbortController()
