@@ -47,7 +47,7 @@ const leaseOf = (first: string, isMixed: string): string => `with picked as mate
       first_ms = p.next_ms, first_seq = p.next_seq, next_due = p.next_due
     from picked p where l.ctid = p.place
   )
-  select c.scope, c.endpoint, c.id, c.next_fence::float8, c.lease_ms::float8, c.attempts, c.spent, c.suspect,
+  select c.scope, c.endpoint, c.id, c.next_fence::text, c.lease_ms::float8, c.attempts, c.spent, c.suspect,
     v.type, v.body, v.id, v.key, v.channel, v.subject, v.endpoint, v.correlation, v.traceparent, v.created_ms::float8,
     v.erased, e.config, e.secrets, now_ms::float8
   from picked c join {schema}.webhook_event v on v.scope = c.scope and v.id = c.event
@@ -59,7 +59,7 @@ const leaseOf = (first: string, isMixed: string): string => `with picked as mate
  *  Repeats `afterClaim`, `laneCapacity` and `redrivenCapacity` of lane.ts.
  *  p_classes: a list, of '', 'suspect' and 'fn:<name>'. */
 export const claimSql: string = `create function {schema}.webhook_claim(p_limit integer, p_classes json)
-returns table (scope text, endpoint text, delivery text, fence float8, lease_ms float8, attempts integer, spent integer,
+returns table (scope text, endpoint text, delivery text, fence text, lease_ms float8, attempts integer, spent integer,
   suspect boolean, type text, body bytea, event text, key text, channel text, subject text, target text, correlation text,
   traceparent text, created_ms float8, erased boolean, config text, secrets text, now_ms float8) ${PLANNED} as $$
 #variable_conflict use_column

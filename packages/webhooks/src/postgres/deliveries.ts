@@ -43,7 +43,7 @@ export function createDeliveries(schema: string, ask: Ask, wake: () => void): De
   }
   const sql = {
     one: `select ${columns} ${from} where d.scope = $1 and d.id = $2`,
-    attempts: `select d.id, a.fence::float8 as fence, a.number, a.at_ms::float8 as at_ms, a.duration_ms, a.outcome, a.status,
+    attempts: `select d.id, a.fence::text as fence, a.number, a.at_ms::float8 as at_ms, a.duration_ms, a.outcome, a.status,
   a.remote_address, a.response, a.error
 from ${schema}.webhook_delivery d
 left join ${schema}.webhook_attempt a on a.scope = d.scope and a.delivery = d.id and a.fence > $3::float8::bigint
@@ -172,7 +172,7 @@ function heldOf({ status, state, scope_paused, health, now_ms }: Row): DeliveryR
 
 interface AttemptColumns {
   /** Null: there is none. */
-  readonly fence: number | null
+  readonly fence: string | null
   readonly number: number
   readonly at_ms: number
   readonly duration_ms: number
@@ -187,7 +187,7 @@ function readAttempt(row: AttemptColumns): StoredAttempt[] {
   if (row.fence === null) return []
   return [
     {
-      fence: row.fence,
+      fence: Number(row.fence),
       number: row.number,
       atMs: row.at_ms,
       durationMs: row.duration_ms,

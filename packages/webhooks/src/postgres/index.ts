@@ -208,7 +208,7 @@ interface ClaimColumns extends Omit<EventColumns, 'id' | 'endpoint'> {
   readonly target: string | null
   readonly endpoint: string
   readonly delivery: string
-  readonly fence: number
+  readonly fence: string
   readonly lease_ms: number
   readonly attempts: number
   readonly spent: number
@@ -219,9 +219,9 @@ interface ClaimColumns extends Omit<EventColumns, 'id' | 'endpoint'> {
 }
 
 function readClaim(row: ClaimColumns): Claim {
-  const { scope, endpoint, delivery, fence, attempts, spent, suspect, now_ms: nowMs } = row
+  const { scope, endpoint, delivery, attempts, spent, suspect, now_ms: nowMs } = row
   return {
-    token: { scope, endpoint, delivery, fence },
+    token: { scope, endpoint, delivery, fence: Number(row.fence) },
     leaseMs: row.lease_ms,
     attempts,
     spent,

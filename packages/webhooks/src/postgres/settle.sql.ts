@@ -4,7 +4,7 @@ import { PLANNED } from './planned.ts'
  *  and webhook_write, by lane.ts. p is a list of { s: scope, d: delivery }. A delivery that nobody attempts has no fence,
  *  one whose endpoint is gone no lane. */
 export const loadSql: string = `create function {schema}.webhook_load(p json)
-returns table (scope text, id text, fence float8, attempts integer, spent integer, again boolean, key text,
+returns table (scope text, id text, fence text, attempts integer, spent integer, again boolean, key text,
   lane float8, in_flight integer, redriven integer, rate_used_ms float8, width integer, suspect boolean, class text,
   state text, disabled_reason text, revision integer, scope_paused boolean, held_since_ms float8, oldest_ms float8,
   rules text, health text, now_ms float8) ${PLANNED} as $$
@@ -13,7 +13,7 @@ begin
   perform 1 from {schema}.webhook_lane l where l.lane = any(array(
     select d.lane from json_to_recordset(p) as t(s text, d text)
     join {schema}.webhook_delivery d on d.scope = t.s and d.id = t.d)) order by l.lane for update;
-  return query select d.scope, d.id, e.fence::float8, d.attempts, d.spent, d.redriven, d.key,
+  return query select d.scope, d.id, e.fence::text, d.attempts, d.spent, d.redriven, d.key,
     l.lane::float8, l.in_flight, l.redriven, l.rate_used_ms, l.width, l.suspect, l.class, l.state, l.disabled_reason,
     l.revision, l.scope_paused, l.held_since_ms::float8, l.oldest_ms::float8, l.rules, l.health, n.ms::float8
   from (select {schema}.webhook_now()) as n(ms), json_to_recordset(p) as t(s text, d text)

@@ -10,8 +10,8 @@ import { toText } from './text.ts'
 interface LoadedRow extends Omit<LaneRow, 'lane'> {
   readonly scope: string
   readonly id: string
-  /** Null: nobody attempts it. */
-  readonly fence: number | null
+  /** Null: nobody attempts it. As text: a session may round what it writes of a float. */
+  readonly fence: string | null
   readonly attempts: number
   readonly spent: number
   readonly again: boolean
@@ -106,7 +106,7 @@ export function writeStatement(
 const keyOf = (scope: string, id: string): string => `${scope}\0${id}`
 
 function isLeased(row: LoadedRow, fence: number): row is LoadedRow & { readonly lane: number } {
-  return row.lane !== null && row.fence === fence
+  return row.lane !== null && row.fence === String(fence)
 }
 
 /** Settlements of one lane fold in their order; what an earlier one has ended is stale for a later one. */
