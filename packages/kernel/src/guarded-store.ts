@@ -1,8 +1,10 @@
 import type { Clock } from './clock.ts'
 import { isKeelsonError, type KeelsonError } from './error.ts'
 import type { Logger } from './logger.ts'
-import { isStoreFailure } from './store-failure.ts'
+import { isBrokenOff, isStoreFailure } from './store-failure.ts'
 import { createStoreGuard, type StoreGuard } from './store-guard.ts'
+
+export { isBrokenOff } from './store-failure.ts'
 
 /** A package's store behind its guard; what the store cannot do is said in the package's own error. */
 export interface GuardedStore {
@@ -37,7 +39,7 @@ export function createGuardedStore(o: {
     try {
       return await answer
     } catch (cause) {
-      if (!isKeelsonError(cause, 'STORE_UNAVAILABLE') && !isStoreFailure(cause)) throw cause
+      if (!isKeelsonError(cause, 'STORE_UNAVAILABLE') && !isStoreFailure(cause) && !isBrokenOff(cause)) throw cause
       const { retryAfter = 1_000, message } = cause as { retryAfter?: number; message: string }
       throw o.away(message, { cause, retryAfter })
     }

@@ -88,6 +88,12 @@ export function cannotWrite(error: unknown): boolean {
   return typeof code === 'string' && CANNOT_WRITE.test(code)
 }
 
+/** True where Postgres broke a statement off for time: 55P03 by `lock_timeout`, 57014 by `statement_timeout`. The server lives. */
+export function isBrokenOff(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return code === '55P03' || code === '57014'
+}
+
 /** A command that was not sent within its `timeout`: it says nothing. With words it is a full pool's, which is none. */
 function isNodeRedisTimeout(error: Error): boolean {
   return error.message === '' && error.constructor.name === 'TimeoutError'

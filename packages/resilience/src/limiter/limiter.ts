@@ -12,6 +12,7 @@ import {
   type Logger,
   type Status,
 } from '@keelson/kernel'
+import { isBrokenOff } from '@keelson/kernel/guarded-store'
 import { optionFailure, ResilienceError } from '../error.ts'
 import { shown } from '../shown.ts'
 import { blankDecision, decisionOf, type Decision, type Source } from './decision.ts'
@@ -377,7 +378,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
 /** The store did not serve the call; whatever else it answers is a mistake that must be seen. */
 function isAway(error: unknown): boolean {
-  return isKeelsonError(error, 'STORE_UNAVAILABLE') || isStoreFailure(error)
+  return isKeelsonError(error, 'STORE_UNAVAILABLE') || isStoreFailure(error) || isBrokenOff(error)
 }
 
 function tokenOf({ token }: { readonly token: string }): string {
