@@ -22,13 +22,18 @@ read_lanes(candidates)
 local taken, names = {}, {}
 for _, n in ipairs(candidates) do
   local l = lane_of(n)
-  local at, again = next_of(l)
-  change(l)
+  local at, again
+  if l then
+    at, again = next_of(l)
+    change(l)
+  else
+    for i = 2, #ARGV do index(':ready:' .. ARGV[i], n, false) end
+  end
   if at and at <= exact then
     local member = call('ZPOPMIN', queue_key(l, again))[1]
-    grow(l, again, -1)
+    grow(l, again, member and -1 or again and -l.again or -l.live)
     look_for_first(l, again)
-    taken[#taken + 1], names[#names + 1] = l, pair(l.scope, string.sub(member, 14))
+    if member then taken[#taken + 1], names[#names + 1] = l, pair(l.scope, string.sub(member, 14)) end
   end
 end
 read_deliveries(names)
@@ -36,19 +41,24 @@ read_deliveries(names)
 local answer, events = { text(now) }, {}
 for i, l in ipairs(taken) do
   local d = delivery_of(names[i])
-  local suspect = l.suspect and 1 or 0
-  after_claim(l, d.redriven, now)
-  l.served = now
-  d.status, d.fence, d.ends = 'delivering', d.fence + 1, now + l.lease
-  put_delivery(d)
-  index(':leases', d.name, d.ends)
-  local event = pair(l.scope, d.event)
-  events[2 * i - 1], events[2 * i] = P .. ':e:' .. event, P .. ':b:' .. event
-  answer[3 * i - 1] = struct.pack('>I6dI4I4BI6I6', d.fence, l.lease, d.attempts, d.spent, suspect, tonumber(l.n),
-    l.revision) .. d.id .. '\\0' .. l.id
+  if d then
+    local suspect = l.suspect and 1 or 0
+    after_claim(l, d.redriven, now)
+    l.served = now
+    d.status, d.fence, d.ends = 'delivering', d.fence + 1, now + l.lease
+    put_delivery(d)
+    index(':leases', d.name, d.ends)
+    local event = pair(l.scope, d.event)
+    events[#events + 1], events[#events + 2] = P .. ':e:' .. event, P .. ':b:' .. event
+    answer[#answer + 1] = struct.pack('>I6dI4I4BI6I6', d.fence, l.lease, d.attempts, d.spent, suspect, tonumber(l.n),
+      l.revision) .. d.id .. '\\0' .. l.id
+    answer[#answer + 1], answer[#answer + 2] = false, false
+  else
+    lose(l, names[i])
+  end
 end
 local rows = read_all(events)
-for i = 1, #taken do answer[3 * i], answer[3 * i + 1] = rows[2 * i - 1], rows[2 * i] or '' end
+for i = 1, #rows / 2 do answer[3 * i], answer[3 * i + 1] = rows[2 * i - 1], rows[2 * i] or '' end
 flush()
 return answer
 `)
@@ -60,7 +70,7 @@ local answer = {}
 read_lanes(ARGV)
 for i, n in ipairs(ARGV) do
   local l, row = lane_of(n), call('HMGET', P .. ':l:' .. n, 'config', 'secrets')
-  answer[i] = { l and text(l.revision) or '', row[1] or '', row[2] or '' }
+  answer[i] = { l and row[1] and text(l.revision) or '', row[1] or '', row[2] or '' }
 end
 return answer
 `)

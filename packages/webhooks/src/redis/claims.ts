@@ -47,9 +47,10 @@ export function createClaims(shards: Shards): {
       const claims = heads.flatMap((head, i): Claim[] => {
         const { leaseMs, attempts, spent, suspect } = head
         const config = head.isHandler ? null : known.get(nameOf(shard, head))
-        // Its endpoint was removed meanwhile, and it is cancelled with it.
-        if (config === undefined) return []
-        const event = eventOf(rows[3 * i + 1]!, rows[3 * i + 2]!)
+        const row = rows[3 * i + 1]
+        // Its endpoint was removed meanwhile, and it is cancelled with it; or its event was evicted.
+        if (config === undefined || row == null) return []
+        const event = eventOf(row, rows[3 * i + 2]!)
         const token = { scope: event.scope, endpoint: head.endpoint, delivery: head.delivery, fence: head.fence }
         const endpoint = config && { config: config.config, secrets: readSecrets(config.secrets, nowMs) }
         return [{ token, leaseMs, attempts, spent, suspect, event, endpoint }]

@@ -15,8 +15,14 @@ for _, scope in ipairs(scopes) do
   call('SET', P .. ':router:' .. scope, answer[1])
   local taken = { revision_of(scope) }
   for _, id in ipairs(call('LRANGE', P .. ':u:' .. scope, 0, left - 1)) do
-    taken[#taken + 1] = event_reply(scope, id)
-    left = left - 1
+    local reply = event_reply(scope, id)
+    if reply[1] then
+      taken[#taken + 1] = reply
+      left = left - 1
+    else
+      call('LREM', P .. ':u:' .. scope, 1, id)
+      call('ZREM', P .. ':unrouted', pair(scope, id))
+    end
   end
   answer[#answer + 1] = taken
 end

@@ -23,7 +23,7 @@ local function log_stale(d, fence, at, base, private)
   local held = attempt_of(d, fence)
   if held and held.outcome ~= 'crashed' then return end
   local e = event_of(d.scope, d.event)
-  if e.erased then private = cjson.encode({ cjson.null, cjson.decode(private)[2] }) end
+  if e and e.erased then private = cjson.encode({ cjson.null, cjson.decode(private)[2] }) end
   log(d, fence, { number = held and held.number or d.attempts + 1, at = at, outcome = 'stale', base = base,
     private = private })
 end
@@ -91,23 +91,27 @@ flush()
  *  ARGV limit. Returns of each scope, endpoint, delivery, event, type, and 1 when it is dead. */
 export const reapScript: Script = rowScript(`${stateLua}${deliveryLua}
 local answer = {}
-for i, name in ipairs(call('ZRANGEBYSCORE', P .. ':leases', '-inf', exact, 'LIMIT', 0, ARGV[1])) do
+for _, name in ipairs(call('ZRANGEBYSCORE', P .. ':leases', '-inf', exact, 'LIMIT', 0, ARGV[1])) do
   local d = delivery_of(name)
-  local l = lane_of(d.n)
-  change(l)
-  d.crashes = d.crashes + 1
-  log(d, d.fence, { number = d.attempts + 1, at = d.ends - l.lease, outcome = 'crashed', private = '[null,null]',
-    base = '{"durationMs":' .. text(l.lease) .. ',"status":null,"remoteAddress":null}' })
-  local dead = d.crashes >= ${MAX_CRASHES}
-  if l.removed then
-    finish(d, l, 'cancelled', false)
-  elseif dead then
-    finish(d, l, 'dead', 'poison')
+  local l = d and lane_of(d.n)
+  if not l then
+    index(':leases', name, false)
   else
-    unplace(d, l)
-    pend(d, l, d.due, false)
+    change(l)
+    d.crashes = d.crashes + 1
+    log(d, d.fence, { number = d.attempts + 1, at = d.ends - l.lease, outcome = 'crashed', private = '[null,null]',
+      base = '{"durationMs":' .. text(l.lease) .. ',"status":null,"remoteAddress":null}' })
+    local dead = d.crashes >= ${MAX_CRASHES}
+    if l.removed then
+      finish(d, l, 'cancelled', false)
+    elseif dead then
+      finish(d, l, 'dead', 'poison')
+    else
+      unplace(d, l)
+      pend(d, l, d.due, false)
+    end
+    answer[#answer + 1] = { d.scope, d.endpoint, d.id, d.event, d.type, dead and 1 or 0 }
   end
-  answer[i] = { d.scope, d.endpoint, d.id, d.event, d.type, dead and 1 or 0 }
 end
 flush()
 return answer

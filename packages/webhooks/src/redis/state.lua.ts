@@ -4,7 +4,8 @@ import { RULE_FIELDS, HEALTH_FIELDS, recordsLua, rulesLua } from './record.lua.t
 
 /*
  * The keys of a shard; all begin with its hash tag, KEYS[1], and `/` stands for a NUL, which no scope has. A lane has a
- * number of its own, so one that comes again under an old id is another.
+ * number of its own, so one that comes again under an old id is another. A server that is full may evict any of them:
+ * what is lost with a row is left behind, and all others go on.
  *
  *   e:scope/event   event, packed              b:scope/event    its bytes
  *   d:scope/id      delivery, packed           a:scope/id       HASH fence -> attempt, packed; see `put_attempt`
@@ -230,7 +231,7 @@ local function schedule(l)
   l.class, l.ready = class, ready
   l.due = place(':due', l, l.due, not l.removed and not held(l) and not l.open_until and due < math.huge and due)
   local since = not l.removed and held(l) and l.open > 0 and l.held_since
-  if since then since = max(since, tonumber(call('ZRANGE', P .. ':o:' .. l.n, 0, 0, 'WITHSCORES')[2])) end
+  if since then since = max(since, tonumber(call('ZRANGE', P .. ':o:' .. l.n, 0, 0, 'WITHSCORES')[2] or 0)) end
   l.held_at = place(':held', l, l.held_at, since)
 end
 local deliveries, told = {}, {}
@@ -266,7 +267,7 @@ local function event_of(scope, id)
 end
 local function is_erased(scope, id)
   local e = event_of(scope, id)
-  return e.erased
+  return not e or e.erased
 end
 local function put_event(e) call('SET', P .. ':e:' .. pair(e.scope, e.id), pack_event(e)) end
 local function read_delivery(name, packed)
@@ -287,6 +288,11 @@ local function read_deliveries(names)
   for i, name in ipairs(names) do
     if deliveries[name] == nil then read_delivery(name, packed[i]) end
   end
+end
+-- An open one whose row is missing.
+local function lose(l, name)
+  local _, id = parts(name)
+  l.open = l.open - call('ZREM', P .. ':o:' .. l.n, id)
 end
 local function put_delivery(d)
   if d.told then return end

@@ -14,19 +14,20 @@ end
 
 local function remove(name)
   local d = delivery_of(name)
-  local in_event = pair(d.scope, d.event)
   deliveries[name] = false
   call('DEL', P .. ':d:' .. name, P .. ':a:' .. name)
   for _, key in ipairs({ ':final', ':bare', ':logs' }) do call('ZREM', P .. key, name) end
+  swept = swept + 1
+  if not d then return end
   call('ZREM', P .. ':ds:' .. d.scope, d.id)
   call('ZREM', P .. ':de:' .. pair(d.scope, d.endpoint), d.id)
   call('ZREM', P .. ':dx:' .. d.scope, d.id)
   if d.status == 'dead' then count('dead', -1) end
   local e = event_of(d.scope, d.event)
+  if not e then return end
   e.kept = e.kept - 1
   put_event(e)
-  if e.kept == 0 then call('ZADD', P .. ':over', text(e.at), in_event) end
-  swept = swept + 1
+  if e.kept == 0 then call('ZADD', P .. ':over', text(e.at), pair(d.scope, d.event)) end
 end
 for _, key in ipairs({ ':final', ':bare' }) do
   for _, name in ipairs(over(key, deliveries_until)) do remove(name) end
@@ -35,6 +36,7 @@ end
 -- Takes the rows of a log that are over.
 local function shorten(name)
   local d, oldest = delivery_of(name), false
+  if not d then return remove(name) end
   for _, fence in ipairs(attempts_of(d)) do
     local at = attempt_of(d, fence).at
     if at <= attempts_until then
@@ -57,11 +59,13 @@ end
 
 for _, n in ipairs(over(':held', held_until)) do
   local l = lane_of(n)
-  change(l)
-  local ids = call('ZRANGEBYSCORE', P .. ':o:' .. n, '-inf', text(held_until), 'LIMIT', 0, max(0, limit - swept))
-  for _, id in ipairs(ids) do
+  if l then change(l) else index(':held', n, false) end
+  local ids = l and call('ZRANGEBYSCORE', P .. ':o:' .. n, '-inf', text(held_until), 'LIMIT', 0, max(0, limit - swept))
+  for _, id in ipairs(ids or {}) do
     local d = delivery_of(pair(l.scope, id))
-    if d.status == 'pending' then
+    if not d then
+      lose(l, pair(l.scope, id))
+    elseif d.status == 'pending' then
       finish(d, l, 'dead', 'expired')
       swept = swept + 1
     end
@@ -72,8 +76,8 @@ for _, name in ipairs(over(':over', events_until)) do
   local e = event_of(parts(name))
   call('DEL', P .. ':e:' .. name, P .. ':b:' .. name, P .. ':dv:' .. name)
   call('ZREM', P .. ':over', name)
-  if e.subject then call('ZREM', P .. ':s:' .. pair(e.scope, e.subject), e.id) end
-  if e.correlation then call('ZREM', P .. ':t:' .. e.correlation, name) end
+  if e and e.subject then call('ZREM', P .. ':s:' .. pair(e.scope, e.subject), e.id) end
+  if e and e.correlation then call('ZREM', P .. ':t:' .. e.correlation, name) end
   swept = swept + 1
 end
 
