@@ -24,6 +24,8 @@ interface Planned extends Migration {
 }
 
 const SCHEMA = /^[a-z_][a-z0-9_]{0,62}$/
+/** What takes every text. SQL_ASCII takes its bytes. */
+const ENCODINGS = ['UTF8', 'SQL_ASCII']
 /** One lock for all schemas of a database: migrating is rare. */
 const LOCK = "select pg_advisory_xact_lock(hashtext('keelson.migrate'))"
 /** Migrations of a large table may take long, and nine other processes may queue for the lock. */
@@ -41,7 +43,8 @@ export function checkSchema(schema: unknown): string {
 /**
  * Applies what is missing, in one transaction under an advisory lock: any number of processes may call it at once.
  * A store's own schema wins over `schema` (default 'keelson'). Ids that this version does not know are left alone.
- * @throws KernelError MIGRATION_CHANGED when a known id has other content.
+ * @throws KernelError MIGRATION_CHANGED when a known id has other content; OPTION_INVALID for a database whose encoding
+ * cannot keep every text.
  */
 export async function migrate(
   db: DatabaseLike,
@@ -140,8 +143,18 @@ function record({ schema, package: owner, id, sha256 }: Planned): string {
 
 /** Reads before it creates, so that an application without DDL rights starts on a schema that is up to date. */
 async function readApplied(tx: Tx, schema: string): Promise<Map<string, string>> {
-  const { rows } = await tx.query('select to_regclass($1) is not null as there', [`${schema}.migrations`])
-  if (!(rows[0] as { there: boolean }).there) {
+  const { rows } = await tx.query(
+    "select to_regclass($1) is not null as there, current_setting('server_encoding') as encoding",
+    [`${schema}.migrations`],
+  )
+  const { there, encoding } = rows[0] as { there: boolean; encoding: string }
+  if (!ENCODINGS.includes(encoding)) {
+    throw new KernelError(
+      'OPTION_INVALID',
+      `migrate: the database has the encoding ${encoding}, which has no place for many a text: it must be UTF8`,
+    )
+  }
+  if (!there) {
     for (const text of createTable(schema)) await tx.query(text)
   }
   const known = await tx.query(`select package, id, sha256 from ${schema}.migrations`)

@@ -120,6 +120,24 @@ test('a failing statement leaves nothing of the call, and is the driver’s erro
   expect(await tablesIn(schema)).toEqual([])
 })
 
+test('a database whose encoding has no place for many a text is refused', async () => {
+  const name = 'kernel_migrate_latin1'
+  await pool.query(`drop database if exists ${name}`)
+  await pool.query(`create database ${name} encoding 'LATIN1' template template0 lc_collate 'C' lc_ctype 'C'`)
+  const there = new URL(url)
+  there.pathname = name
+  const latin = new pg.Pool({ connectionString: there.href })
+  try {
+    expect(await failure(migrate(latin, [one]))).toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringMatching(/LATIN1.*UTF8/),
+    })
+  } finally {
+    await latin.end()
+    await pool.query(`drop database ${name}`)
+  }
+})
+
 test('an application that may not change tables starts on a schema that is up to date', async () => {
   const schema = await emptySchema('kernel_migrate_rights')
   await migrate(pool, [one], { schema })
