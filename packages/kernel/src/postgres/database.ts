@@ -1,5 +1,6 @@
+import { KernelError } from '../kernel-error.ts'
 import type { Database, Tx } from '../tx.ts'
-import { DRIVER, driverOf, type DatabaseLike, type Driver, type KnownDatabase } from './driver.ts'
+import { DRIVER, driverOf, type DatabaseLike, type Driver, type KnownDatabase, type PgPoolLike } from './driver.ts'
 import { unit } from './unit.ts'
 
 /** What was asked before: one object a driver's instance. */
@@ -19,6 +20,7 @@ export function database(db: DatabaseLike): KnownDatabase {
 
 function wrap(driver: Driver): KnownDatabase {
   const { kind } = driver
+  if (kind === 'pg') refuseBinary(driver.pool)
   const target: Tx = kind === 'pg' ? driver.pool : driver.db
   const made: KnownDatabase & { [DRIVER]: Driver } = {
     [DRIVER]: driver,
@@ -28,6 +30,12 @@ function wrap(driver: Driver): KnownDatabase {
     transaction: kind === 'pg' ? (work) => closureTransaction(made, work) : (work) => driver.db.transaction(work),
   }
   return made
+}
+
+/** In this mode pg makes text of bytes, and some numbers come as others: answers, events and entries would be wrong. */
+function refuseBinary(pool: PgPoolLike): void {
+  if ((pool as { options?: { binary?: unknown } }).options?.binary !== true) return
+  throw new KernelError('OPTION_INVALID', 'database: "db" must be a pg Pool without `binary: true`')
 }
 
 function closureTransaction<T>(db: Database, work: (tx: Tx) => Promise<T>): Promise<T> {

@@ -52,6 +52,17 @@ test.each<[string, () => unknown, string]>([
   expect(await failure(transact(db, async () => ({ value: 1 })))).toMatchObject(expected)
 })
 
+test('a pool in which pg reads bytes as text is no store’s', async () => {
+  const pool = world.openPool({ max: 1, binary: true } as pg.PoolConfig)
+  const statement = { text: 'select $1::bytea as b, 1790000000001::float8 as f', values: [Buffer.from([255])] }
+  const [read] = (await pool.query<{ b: unknown; f: number }>(statement)).rows
+  expect(read!.b).not.toEqual(Buffer.from([255]))
+  expect(read!.f).not.toBe(1_790_000_000_001)
+  expect(() => database(pool)).toThrow(
+    expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('binary: true') as string }),
+  )
+})
+
 test('a checked-out client and an open tx are no database', async () => {
   const client = await world.pool.connect()
   expect(() => database(client as never)).toThrow(/a single pg Client/)
