@@ -72,7 +72,7 @@ export function createReading(o: ReadingParts): Reading {
 
     async query(given, by) {
       const { search, nextAfter }: CheckedQuery = checkQuery('query', given, refOf)
-      await tellRead('all', 'audit.log.read', { scope: scopeOf(search), by, query: given })
+      await tellRead('all', 'audit.log.read', { scope: scopeOf(search), by, query: told(given, search) })
       // Who searches a large log waits for it gladly: a late answer must not look like a store that is away.
       const rows = await work(() => store.search(log, { ...search, limit: search.limit + 1 }))
       const page = rows.slice(0, search.limit)
@@ -86,7 +86,7 @@ export function createReading(o: ReadingParts): Reading {
       const { limit, ...unbounded } = given ?? {}
       if (limit !== undefined) throw inputFailure('export: "limit" is not for exports, which have no pages')
       const { search } = checkQuery('export', unbounded, refOf)
-      await tellRead('exports', 'audit.log.exported', { scope: scopeOf(search), by, query: given })
+      await tellRead('exports', 'audit.log.exported', { scope: scopeOf(search), by, query: told(given, search) })
       for await (const rows of pages(search)) {
         for (const { bytes } of rows) if (bytes !== null) yield `${Buffer.from(bytes).toString()}\n`
       }
@@ -117,6 +117,10 @@ export function createReading(o: ReadingParts): Reading {
 
 /** Of all scopes is told in the log's own. */
 const scopeOf = ({ scope }: Search): string => scope ?? 'keelson'
+
+/** What was asked, as the log keeps it: a person by their pseudonym, or no erasure could take them out of it. */
+const told = ({ subject: _subject, ...rest }: Query, { ref }: Search): object =>
+  ref === undefined ? rest : { ...rest, ref }
 
 /** @throws AuditError PRUNED */
 function entryOfRow({ leaf, bytes }: SealedRow): Entry {

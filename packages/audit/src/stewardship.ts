@@ -110,8 +110,11 @@ export function createStewardship(o: StewardshipParts): Stewardship {
       checkScope('hold', scope)
       checkText('hold', 'reason', reason)
       const id = uuidv7(clock)
+      const placed = { ...systemEntry('audit.hold.placed', { hold: id }, scope), reason }
+      // Nothing may be held that cannot be told: nobody would know its id.
+      o.check(placed)
       await work(() => store.hold(log, { id, scope, reason, atMs: clock.now() }))
-      await record({ ...systemEntry('audit.hold.placed', { hold: id }, scope), reason })
+      await record(placed)
       return id
     },
 

@@ -155,6 +155,30 @@ describe('persons', () => {
     ])
     expect(await log.verify()).toMatchObject({ ok: true, completeness: 'unwitnessed' })
   })
+
+  test('who asks for them leaves no name in the log that no erasure could take out of it', async () => {
+    const log = audit({ auditReads: 'all' })
+    const about = { scope: 'acme', subject: 'ann@example.org' }
+    const { id } = await log.record({ ...entry, data: { mail: personal(about.subject, about.subject) } })
+    await log.flush()
+    const [, ref] = /"v1:([^:]+):/.exec(Buffer.from((await log.get(id))!.bytes).toString())!
+    await log.query({ ...about, order: 'asc' })
+    for await (const line of log.export(about)) expect(line).not.toContain(about.subject)
+    await log.flush()
+    const told = await log.query({ scope: 'acme', action: 'audit.log.*', order: 'asc' })
+    expect(told.entries.map(({ data }) => data['query'])).toEqual([
+      JSON.stringify({ scope: 'acme', order: 'asc', ref }),
+      JSON.stringify({ scope: 'acme', ref }),
+    ])
+  })
+
+  test('a hold that cannot be told holds nothing', async () => {
+    const clock = virtualClock({ now: Date.now() })
+    const log = audit({ store: memoryStore({ clock }), clock, retention: { keep: '1d' } })
+    const scope = '4111111111111111'
+    await expect(log.hold({ scope, reason: 'a lawsuit' })).rejects.toMatchObject({ code: 'ENTRY_INVALID' })
+    expect(await log.applyRetention()).toEqual({ entries: 0, upTo: 0 })
+  })
 })
 
 describe('others can check it', () => {
@@ -232,6 +256,14 @@ describe('emit', () => {
     expect(entries[0]!.data).toMatchObject({ count: 4, reasons: ['EMIT_OVERLOAD', 'ENTRY_INVALID'] })
     expect(await log.inspect()).toMatchObject({ state: 'degraded', dropped: 4 })
     expect((await log.verify()).coverage).toEqual({ gaps: 1, lost: 4, pruned: 0 })
+  })
+
+  test('a loss is told however small entries must be, and keeps none from its way', async () => {
+    const log = audit({ emitBuffer: 1, maxEntryBytes: 512 })
+    for (let i = 0; i < 200; i++) log.emit(entry)
+    await log.record(entry)
+    await log.flush()
+    expect((await log.verify()).coverage).toEqual({ gaps: 1, lost: 199, pruned: 0 })
   })
 })
 

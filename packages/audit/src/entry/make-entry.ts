@@ -8,7 +8,7 @@ import { entryFailure } from './failure.ts'
 import { checkInput } from './input.ts'
 import { instantText } from './instant.ts'
 import { quoted } from './json-text.ts'
-import { checkEntryOptions, type CheckedEntryOptions, type EntryOptions } from './options.ts'
+import { checkEntryOptions, MAX_ENTRY_BYTES, type CheckedEntryOptions, type EntryOptions } from './options.ts'
 import { createPrivacy, type Privacy } from './privacy.ts'
 import { createRedaction } from './redaction.ts'
 import { cleanText, textMember, type TextPlace } from './text-member.ts'
@@ -60,7 +60,9 @@ export function createEntryMaker(options: EntryOptions): EntryMaker {
     }
     const id = input.id ?? uuidv7(o.clock)
     const atMs = input.atMs ?? Math.floor(at.nowMs)
-    const draft: Draft = { rules, redacted: [], personal: [], maxText: SHORTER * o.maxEntryBytes }
+    // A gap that could not be told would stand in front of every entry behind it.
+    const maxBytes = at.own === true ? MAX_ENTRY_BYTES : o.maxEntryBytes
+    const draft: Draft = { rules, redacted: [], personal: [], maxText: SHORTER * maxBytes }
 
     // In the order of the document, so that `sealed` and `redacted` have it too.
     let text = `{"@timestamp":"${instantText(atMs)}","ecs":{"version":"${ECS_VERSION}"}`
@@ -83,7 +85,7 @@ export function createEntryMaker(options: EntryOptions): EntryMaker {
     text += `${sealed}${redactedText(draft)}}}`
 
     const bytes = Buffer.from(text)
-    if (bytes.length > o.maxEntryBytes) throw tooLarge(text, bytes.length, o.maxEntryBytes)
+    if (bytes.length > maxBytes) throw tooLarge(text, bytes.length, maxBytes)
     const facts = {
       atMs,
       scope,

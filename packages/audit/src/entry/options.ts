@@ -12,6 +12,9 @@ export type EntryOptions = Pick<
   'service' | 'host' | 'redact' | 'actions' | 'strict' | 'privacy' | 'maxEntryBytes' | 'clock'
 >
 
+/** https://c2sp.org/tlog-tiles: a bundle tells the length of an entry in two bytes. */
+export const MAX_ENTRY_BYTES = 65_535
+
 /** Values of the document that `redact.paths` may name, beside those below {@link OPEN}. */
 const TEXTS: readonly string[] = [
   '/event/reason',
@@ -67,7 +70,7 @@ export const ENTRY_OPTIONS: { readonly [K in keyof CheckedEntryOptions]: Opt<Che
     'an object with secrets (base64 of 32 bytes each) and pseudonym (the same)',
     isPrivacy,
   ),
-  maxEntryBytes: opt.integer(65_535, { min: 512, max: 65_535 }),
+  maxEntryBytes: opt.integer(MAX_ENTRY_BYTES, { min: 512, max: MAX_ENTRY_BYTES }),
   clock: opt.port<Clock>(['now', 'monotonic', 'timer', 'sleep'], systemClock),
 }
 
