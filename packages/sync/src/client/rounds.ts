@@ -97,11 +97,12 @@ export function createRounds(o: RoundOptions): Rounds {
       await rename(first!.by)
       return { over: [], again: new Map([[first!.n, 0]]) }
     }
-    if (refused.remedy !== 'say-less') throw refused.cause as Error
-    if (sent.length > 1) {
+    const isLarge = refused.remedy === 'say-less'
+    if (sent.length > 1 && (isLarge || refused.remedy === 'send-fewer')) {
       maxOps = Math.ceil(sent.length / 2)
       return { over: [], again: new Map() }
     }
+    if (!isLarge) throw refused.cause as Error
     return await settled(sent, '', [
       { op: first!.op.op, status: 'rejected', code: 'too-large', detail: refused.message },
     ])

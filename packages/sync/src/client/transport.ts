@@ -14,7 +14,7 @@ interface Answer<T> {
 /** The server cannot go on from here: what to do about it, beside trying again. */
 export class Refused extends Error {
   override readonly name = 'Refused'
-  readonly remedy: 'start-over' | 'new-name' | 'say-less'
+  readonly remedy: 'start-over' | 'new-name' | 'say-less' | 'send-fewer'
 
   constructor(remedy: Refused['remedy'], cause: SyncClientError) {
     super(cause.message, { cause })
@@ -38,6 +38,8 @@ const REMEDIES: Readonly<Record<string, Refused['remedy']>> = {
   'schema-changed': 'start-over',
   'client-foreign': 'new-name',
   'body-too-large': 'say-less',
+  // It may take fewer operations at a time.
+  'request-invalid': 'send-fewer',
 }
 
 export function createTransport(o: {

@@ -176,6 +176,18 @@ test('a server that takes less at once is told less; what is too large alone is 
   expect(a.issues()).toMatchObject([{ id: 'huge', code: 'too-large' }])
 })
 
+test('a server that takes fewer operations at once is sent fewer; one that takes none says so', async () => {
+  const world = openWorld({ options: { limits: { opsPerPush: 3 } } })
+  const a = world.device('ann')
+  for (let i = 0; i < 20; i++) await task(a).put(`t${i}`, { team: '1' })
+  expect(await a.sync()).toMatchObject({ pushed: 20, issues: 0 })
+  expect(a.pending().count).toBe(0)
+  world.weather = () => Response.json({ code: 'request-invalid' }, { status: 400 })
+  for (let i = 0; i < 5; i++) await task(a).patch(`t${i}`, { done: true })
+  await expect(a.sync()).rejects.toMatchObject({ code: 'UPGRADE' })
+  expect(a.pending().count).toBe(5)
+})
+
 test('priorities first, records in their order, what must wait does not hold up others', async () => {
   const world = openWorld()
   const a = world.device('ann', { collections: { task: {}, note: { priority: 1 } } })
