@@ -39,6 +39,8 @@ const AGAIN_MS = 100
 /** Of a stamp, before its node. */
 const TIME_DIGITS = 15
 
+const isWaiting = ({ status, code }: OpResult): boolean => status === 'retry' && code === 'dependency'
+
 /**
  * What becomes of operations by their results. Nothing outside is changed.
  * @param ops as they are now: undefined for what another tab has settled
@@ -82,9 +84,28 @@ export function settle(replica: Replica, meta: Meta, ops: readonly (Pending | un
     }
   }
 
-  function retry(pending: Pending, { code, retryAfterMs = AGAIN_MS }: OpResult): void {
+  /** By the ids of their operations, where one waits for another. */
+  const named = new Map(
+    o.results.some(isWaiting) ? [...replica.ops.values()].map((one) => [one.op.op, one] as const) : [],
+  )
+
+  /** The server knows an operation under the name that it came with: of one that had another name the device must know. */
+  function known(result: OpResult, { op, dep }: Op): OpResult {
+    const first = isWaiting(result) ? named.get(dep!) : undefined
+    const { status = 'applied' } = (first?.issue ?? first?.over)?.result ?? {}
+    return status === 'applied'
+      ? result
+      : { op, status: 'rejected', code: 'dependency', detail: `${dep} was not applied` }
+  }
+
+  function retry(pending: Pending, result: OpResult): void {
+    const { code, retryAfterMs = AGAIN_MS } = result
     const { op, by } = pending
-    again.set(pending.n, code === 'new-node' ? 0 : retryAfterMs)
+    const { dep, ...alone } = op
+    const first = named.get(dep!)
+    const isFree = isWaiting(result) && (first === undefined || !isPending(first))
+    again.set(pending.n, code === 'new-node' || isFree ? 0 : retryAfterMs)
+    if (isFree) entries.set(...opEntry({ ...pending, op: alone }))
     // Another tab may have given it the new name before.
     if (code === 'new-node' && by === o.client)
       entries.set(...opEntry({ ...pending, by: now.client, op: { ...op, h: op.h.slice(0, TIME_DIGITS) + now.node } }))
@@ -95,10 +116,11 @@ export function settle(replica: Replica, meta: Meta, ops: readonly (Pending | un
 
   // A new name is taken once; what may be known under the old one goes on being asked for under that.
   if (o.results.some(({ code }) => code === 'new-node') && o.client === meta.client) now = { ...now, ...newName() }
-  for (const [i, result] of o.results.entries()) {
+  for (const [i, answer] of o.results.entries()) {
     const pending = ops[i]
     if (pending === undefined || !isPending(pending)) continue
     const { op, n } = pending
+    const result = known(answer, op)
     const { status, code, h, rec } = result
     if (status === 'retry' || code === 'clock-drift') {
       retry(pending, result)

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type ClientStatus, type ClientStore, type SyncClient } from '@keelson/sync/client'
 import { openWorld, type Task, type World } from './open-world.ts'
 
@@ -202,6 +202,42 @@ test('priorities first, records in their order, what must wait does not hold up 
   expect(pushed.slice(0, 2)).toEqual(['n1 ', 't1 0'])
   expect(pushed.filter((one: string) => one.startsWith('t1'))).toEqual(['t1 0', 't1 1', 't1 2', 't1 '])
   expect(a.pending().count).toBe(0)
+})
+
+describe('what an edit depends on is known to the device when the server knows it under another name', () => {
+  /** A device whose edit of t1 has a new name, and that of n1 the one before. */
+  async function renamed(text: string) {
+    const world = openWorld()
+    const a = world.device('ann', { collections: { task: {}, note: { priority: 1 } } })
+    await task(a).put('t1', { team: '1' })
+    await a.sync()
+    const before = a.id
+    const first = await a.collection('note').put('n1', { [text]: 'x' })
+    const second = await task(a).patch('t1', { done: true }, { dep: first.op })
+    // As many as make a push of their own, all of them newer.
+    for (let i = 0; i < 199; i++) await a.collection('note').put(`m${i}`, { text: 'x' })
+    await a.sync()
+    expect(a.id).not.toBe(before)
+    expect(a.pending().count).toBe(0)
+    return { world, a, first, second }
+  }
+
+  test('it was applied: so is the edit', async () => {
+    const { world, second } = await renamed('text')
+    expect(await second.settled).toMatchObject({ status: 'applied' })
+    const b = world.device('ben')
+    await b.sync()
+    expect(await task(b).get('t1')).toEqual({ team: '1', done: true })
+  })
+
+  test('it was refused: so is the edit', async () => {
+    const { a, second } = await renamed('no field')
+    expect(await second.settled).toMatchObject({ status: 'rejected', code: 'dependency' })
+    expect(a.issues().map(({ id, code }) => [id, code])).toEqual([
+      ['n1', 'invalid'],
+      ['t1', 'dependency'],
+    ])
+  })
 })
 
 test('another person on the same store: what they may not see goes, nothing is sent in a wrong name', async () => {
