@@ -1,4 +1,4 @@
-import { isKeelsonError, type Clock, type Logger } from '@keelson/kernel'
+import { isKeelsonError, traced, type Clock, type Logger } from '@keelson/kernel'
 import type { AuditMetrics } from '../metrics.ts'
 import type { DeliveryFailure } from '../sinks/delivery-failure.ts'
 import type { BatchEntry, Outcome, Sink, SinkStatus } from '../sink.ts'
@@ -180,7 +180,11 @@ export function createShipper(o: ShipperParts): Shipper {
       if (!isSetUp) await sink.setup?.(signal)
       signal.throwIfAborted()
       isSetUp = true
-      return sink.deliver({ log, entries }, signal)
+      return traced(
+        'audit:deliver',
+        () => ({ sink: name, entries: entries.length }),
+        async () => sink.deliver({ log, entries }, signal),
+      )
     })
 
   async function ship(sent: readonly Owed[]): Promise<void> {

@@ -1,5 +1,6 @@
+import { tracingChannel } from 'node:diagnostics_channel'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { DeliveryFailure } from '../../src/sinks/delivery-failure.ts'
 import type { Batch, Outcome } from '../../src/index.ts'
 import { LOG, openStage } from './stage.ts'
@@ -15,6 +16,23 @@ describe('what a sink answers', () => {
     expect(stage.has).toEqual(all(25))
     expect(stage.batches.map((batch) => batch.length)).toEqual([10, 10, 5])
     expect(await stage.cursor()).toBe(25)
+  })
+
+  test('each delivery is told to who traces, with what came of it', async () => {
+    const told: object[] = []
+    const { asyncEnd } = tracingChannel('keelson:audit:deliver')
+    const listener = (message: unknown): void => void told.push(message as object)
+    asyncEnd.subscribe(listener)
+    onTestFinished(() => {
+      asyncEnd.unsubscribe(listener)
+    })
+    const stage = openStage(ok)
+    await stage.seal(13)
+    await stage.run(stage.shipper())
+    expect(told).toMatchObject([
+      { sink: 'test', entries: 10, result: Array.from({ length: 10 }, () => 'ok') },
+      { sink: 'test', entries: 3, result: ['ok', 'ok', 'ok'] },
+    ])
   })
 
   test('what is sealed while the shipper reads is shipped too', async () => {

@@ -7,6 +7,7 @@ type Role = 'entry' | 'call' | 'work' | 'part'
 /** All tracing channels of the packages, without `keelson:`. */
 export const CHANNELS: Readonly<Record<string, Role>> = {
   'audit:append': 'part',
+  'audit:deliver': 'work',
   'audit:record': 'call',
   'audit:seal': 'part',
   'audit:verify': 'call',
