@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import type { Logger } from '@keelson/kernel'
 import type { File, Files } from '@keelson/kernel/files'
 import { AuditError } from '../error.ts'
 import type { AuditStore, DeadRows } from '../store.ts'
@@ -15,6 +16,7 @@ export interface FileStoreParts {
   readonly timeoutMs: number
   /** The folder is another's: what is not there is not made. */
   readonly readOnly?: boolean
+  readonly logger?: Logger
   /** Takes the folder; the answer gives it back. */
   lock(): Promise<() => Promise<void>>
 }
@@ -56,9 +58,9 @@ export function createFileStore(o: FileStoreParts): AuditStore {
   async function open(name: string): Promise<FileLog> {
     await locked()
     const fsync = o.durability === 'fsync'
-    const { segmentBytes, timeoutMs, readOnly = false } = o
+    const { segmentBytes, timeoutMs, readOnly = false, logger } = o
     const folder = `${dir}/${folderOf(name)}`
-    const parts = { fsync, segmentBytes, timeoutMs, readOnly, room, failure }
+    const parts = { fsync, segmentBytes, timeoutMs, readOnly, logger, room, failure }
     if (readOnly && (await files.list(folder)).length === 0) {
       throw new AuditError('NOT_FOUND', `there is no log '${name}' in ${dir}`)
     }

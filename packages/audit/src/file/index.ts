@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { checkOptions, opt, type Duration } from '@keelson/kernel'
+import { checkOptions, opt, type Duration, type Logger } from '@keelson/kernel'
 import { diskFiles, lockFolder } from '@keelson/kernel/files'
 import { AuditError, optionFailure } from '../error.ts'
 import type { AuditStore } from '../store.ts'
@@ -23,6 +23,8 @@ export interface FileStoreOptions {
    * writes later is not seen. Methods that write reject with STORE_LOCKED. Default false.
    */
   readonly readOnly?: boolean
+  /** Told `audit.store.poisoned` when the disk fails to sync a file: its entries are safe in another one. */
+  readonly logger?: Logger
 }
 
 const SPEC = {
@@ -32,6 +34,7 @@ const SPEC = {
   maxBytes: opt.integer(1 << 30, { min: 1 << 20 }),
   appendTimeout: opt.duration('5s', { min: 1 }),
   readOnly: opt.boolean(false),
+  logger: opt.logger(),
 }
 
 /**

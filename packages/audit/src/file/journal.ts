@@ -1,4 +1,4 @@
-import { systemClock } from '@keelson/kernel'
+import { systemClock, type Logger } from '@keelson/kernel'
 import { freshFile, writeAll, type File, type Files } from '@keelson/kernel/files'
 import { entryFrameBytes, ID_AT, writeEntry, type StoredEntry } from './entry-frame.ts'
 import { codeOf, isFull } from './failure.ts'
@@ -17,6 +17,7 @@ const SCRATCH_BYTES = 1 << 20
 export interface JournalOptions {
   readonly fsync: boolean
   readonly segmentBytes: number
+  readonly logger: Logger | undefined
 }
 
 /** The entries of one log in the order in which they became durable: positions from 0, in segments. */
@@ -130,6 +131,16 @@ export async function openJournal(
     end = segment.first + segment.count
   }
 
+  /**
+   * A failed sync may have dropped what it could not write, and the next one would say that all is well: the file is never
+   * synced again, and what nobody was told of yet goes to another one.
+   */
+  function poisoned(error: unknown): void {
+    ended = true
+    // The disk may be dying, although callers hear nothing of it.
+    if (!isFull(error)) o.logger?.error({ err: error, folder }, 'audit.store.poisoned')
+  }
+
   return {
     segments,
     grows,
@@ -146,14 +157,12 @@ export async function openJournal(
         return await commit(rows, bytes, keysBytes)
       } catch (error) {
         if (error instanceof Refused) throw error.cause
-        // A failed sync may have dropped what it could not write, and the next one would say that all is well: the file
-        // is never synced again, and what nobody was told of yet goes to another one.
-        ended = true
+        poisoned(error)
       }
       try {
         return await commit(rows, bytes, keysBytes)
       } catch (error) {
-        ended = true
+        poisoned(error)
         throw error instanceof Refused ? error.cause : error
       }
     },

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { silentLogger } from '@keelson/kernel'
 import { virtualClock } from '@keelson/kernel/testing'
 import { createAudit, generateKey } from '../../src/index.ts'
 import type { Row } from '../../src/store.ts'
@@ -30,7 +31,8 @@ test('what comes while the disk syncs is the next batch', async () => {
 
 test('a file whose sync has failed is never synced again: what nobody was told of goes to another one', async () => {
   const disk = newDisk()
-  const store = openOn(disk)
+  const told: (readonly [object, string])[] = []
+  const store = openOn(disk, { logger: { ...silentLogger, error: (...line) => void told.push(line) } })
   await store.append(LOG, rows(2))
   const syncs: string[] = []
   disk.fault = (call, path) => {
@@ -41,6 +43,7 @@ test('a file whose sync has failed is never synced again: what nobody was told o
   await store.append(LOG, batch)
   await store.append(LOG, rows(1))
   expect(syncs).toEqual(['0', '2', '2'].map((first) => `${SEGMENTS}/${first.padStart(16, '0')}.seg`))
+  expect(told).toMatchObject([[{ err: { code: 'EIO' } }, 'audit.store.poisoned']])
 
   const after = openOn(disk.afterCrash())
   expect(await after.seal(LOG, 100, fold)).toBe(6)
