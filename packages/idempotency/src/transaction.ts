@@ -108,7 +108,7 @@ export function createTransaction(
     }
     try {
       const claim = { ...claimOf(checked, operationId), stallMs: checked.leaseMs, retries: checked.retries }
-      const result = await claiming.within(checked.ref, claim, run, untilMs)
+      const result = await claiming.within(checked.ref, claim, run, { untilMs, signal: checked.signal })
       if (result.kind === 'ran' && result.value.effects.length > 0)
         await runAfterCommit(result.value.effects, ctx, { logger, clock })
       if (result.kind === 'done') return await replayed(result, checked)
