@@ -43,7 +43,7 @@ export interface RunCall<T> extends Call {
 }
 
 /** Characters of a subject. */
-export const MAX_SUBJECT = 128
+const MAX_SUBJECT = 128
 
 /** A call as the core works on it. */
 export interface CheckedCall {

@@ -16,7 +16,7 @@ import {
 } from '@keelson/kernel'
 import { packAnswer, unpackAnswer } from './answer.ts'
 import { createBeforeReplay } from './before-replay.ts'
-import { checkWork, MAX_SUBJECT, type Call, type RunCall, type TransactionCall } from './call.ts'
+import { checkWork, type Call, type RunCall, type TransactionCall } from './call.ts'
 import { createClaiming } from './claiming.ts'
 import { consume, type Consumed } from './consume.ts'
 import { IdempotencyError, optionFailure } from './error.ts'
@@ -30,7 +30,16 @@ import { checkIdempotencyOptions, isTransactional, type IdempotencyOptions } fro
 import type { Outcome } from './outcome.ts'
 import { createOwed } from './owed.ts'
 import { open, seal } from './protection.ts'
-import { checkRef, checkScope, checkText, digestOfId, digestRef, digestSubject, type Ref } from './ref.ts'
+import {
+  checkRef,
+  checkScope,
+  checkText,
+  digestOfId,
+  digestRef,
+  digestSubject,
+  MAX_PRINCIPAL,
+  type Ref,
+} from './ref.ts'
 import { createRun } from './run.ts'
 import type { IdempotencyStore, RecordView, StuckRecord, SubjectRecord, TransactionalStore } from './store.ts'
 import { createSweeper } from './sweeper.ts'
@@ -248,7 +257,8 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   function ofSubject(scope: string, subject: string, how: 'export' | 'erase'): AsyncIterable<SubjectRecord> {
     checkOpen()
     checkScope(scope)
-    checkText('INPUT_INVALID', 'subject', subject, MAX_SUBJECT)
+    // As long as a principal's id may be, which is the subject of calls that name none.
+    checkText('INPUT_INVALID', 'subject', subject, MAX_PRINCIPAL)
     const records = guarded.ofSubject(digestSubject(scope, subject), how)
     if (records === undefined) throw new IdempotencyError('INPUT_INVALID', 'this store does not know subjects')
     return records

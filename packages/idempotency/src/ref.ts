@@ -17,6 +17,9 @@ export interface Ref {
 /** What a store knows of a Ref: 16 bytes of sha256. Key text never reaches a store or a log. */
 export type RefDigest = Uint8Array
 
+/** Characters of a principal's id. */
+export const MAX_PRINCIPAL = 512
+
 /** @throws IdempotencyError SCOPE_INVALID, OP_INVALID, KEY_INVALID, INPUT_INVALID */
 export function checkRef(ref: Ref): void {
   if (typeof ref !== 'object' || ref === null) {
@@ -26,7 +29,7 @@ export function checkRef(ref: Ref): void {
   checkScope(scope)
   checkText('OP_INVALID', 'op', op, 512)
   checkText('KEY_INVALID', 'key', key, 255)
-  if (by !== undefined) checkText('INPUT_INVALID', 'by', by, 512)
+  if (by !== undefined) checkText('INPUT_INVALID', 'by', by, MAX_PRINCIPAL)
 }
 
 /** @throws IdempotencyError SCOPE_INVALID */

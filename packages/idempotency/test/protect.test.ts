@@ -11,7 +11,7 @@ import {
   type Protection,
   type TransactionalIdempotency,
 } from '@keelson/idempotency'
-import { KeelsonError } from '@keelson/kernel'
+import { context, KeelsonError } from '@keelson/kernel'
 import { keyRing } from './key-ring.ts'
 import { stores, type OpenStore } from './stores.ts'
 
@@ -173,6 +173,15 @@ describe.each(names)('%s', (name) => {
     expect(await all(idempotency.exportSubject('m1', subject))).toEqual([])
     expect(await idempotency.run(call, async () => 'again')).toMatchObject({ code: 'ANSWER_NOT_RETAINED' })
     expect(await all(idempotency.exportSubject('m2', subject))).toHaveLength(1)
+  })
+
+  test('a principal with a long id is a person too', async () => {
+    const idempotency = over()
+    const id = `https://id.example/${randomUUID()}|${'x'.repeat(440)}`
+    const run = () => idempotency.run({ ...someCall(), by: id }, async () => 'about them')
+    expect(unwrap(await context.run({ principal: { id } }, run))).toBe('about them')
+    expect(await all(idempotency.exportSubject('m1', id))).toHaveLength(1)
+    expect(await idempotency.eraseSubject('m1', id)).toEqual({ answers: 1 })
   })
 
   test('whom and what is asked for must be named', async () => {
