@@ -1,6 +1,6 @@
 import type { Clock } from '@keelson/kernel'
 import { signalOf, type Call } from './call.ts'
-import { differs, type Fingerprint } from './fingerprint.ts'
+import { differs, isSkipped, type Fingerprint } from './fingerprint.ts'
 import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
 
 /** Who leads a key in this process: its outcome is shared with everybody who joined. */
@@ -37,7 +37,12 @@ interface Flight<T> {
 /** What a waiter is told when the leader takes longer than it may wait; ms. */
 const RETRY_AFTER_MS = 1_000
 
-export function createFlights<T>(clock: Clock, limits: { perKey: number; total: number }): Flights<T> {
+export function createFlights<T>(
+  clock: Clock,
+  limits: { perKey: number; total: number },
+  /** A duplicate got the leader's outcome although their fingerprints cannot be compared. */
+  skipped: () => void,
+): Flights<T> {
   const flights = new Map<string, Flight<T>>()
   let waiting = 0
 
@@ -106,7 +111,10 @@ export function createFlights<T>(clock: Clock, limits: { perKey: number; total: 
       } else {
         flight.ended ??= Promise.withResolvers()
         const outcome = await wait(flight, flight.ended.promise, leftMs, signal)
-        if (outcome !== undefined) return { outcome: outcome.ok ? joined(outcome) : outcome }
+        if (outcome === undefined) continue
+        if (!outcome.ok) return { outcome }
+        if (isSkipped(flight.fingerprint, fingerprint)) skipped()
+        return { outcome: joined(outcome) }
       }
     }
   }

@@ -178,8 +178,9 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
     clock,
     logger,
   })
-  const runFlights = createFlights<Uint8Array>(clock, o.maxWaiters)
-  const transactionFlights = createFlights<StoredResponse>(clock, o.maxWaiters)
+  const skipped = (): void => metrics.fingerprintSkipped.inc()
+  const runFlights = createFlights<Uint8Array>(clock, o.maxWaiters, skipped)
+  const transactionFlights = createFlights<StoredResponse>(clock, o.maxWaiters, skipped)
   const waiting = (): number => runFlights.waiting + transactionFlights.waiting
   const metrics = createIdempotencyMetrics(waiting)
   const guarded = createGuardedStore(guard, metrics, o)
@@ -195,7 +196,7 @@ export function createIdempotency(options: IdempotencyOptions): TransactionalIde
   })
   const run = createRun({ guarded, flights: runFlights, owed, beforeReplay, options: o })
   const transaction = isTransactional(store)
-    ? createTransaction(createClaiming(guard, store, o), transactionFlights, beforeReplay, o)
+    ? createTransaction(createClaiming(guard, store, o), transactionFlights, beforeReplay, skipped, o)
     : undefined
   const sweeper = createSweeper(guarded.sweep, (count) => metrics.swept.inc({}, count), clock, logger)
   const works = new Map<object, number>()

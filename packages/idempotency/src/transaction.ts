@@ -80,6 +80,8 @@ export function createTransaction(
   claiming: Claiming,
   flights: Flights<StoredResponse>,
   beforeReplay: BeforeReplay,
+  /** A record was met whose fingerprint cannot be compared with the call's. */
+  skipped: () => void,
   o: CheckedOptions,
 ): Transaction {
   const { clock, logger } = o
@@ -109,6 +111,7 @@ export function createTransaction(
     try {
       const claim = { ...claimOf(checked, operationId), stallMs: checked.leaseMs, retries: checked.retries }
       const result = await claiming.within(checked.ref, claim, run, { untilMs, signal: checked.signal })
+      if ('fingerprintSkipped' in result) skipped()
       if (result.kind === 'ran' && result.value.effects.length > 0)
         await runAfterCommit(result.value.effects, ctx, { logger, clock })
       if (result.kind === 'done') return await replayed(result, checked)

@@ -126,6 +126,24 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
     expect(again).toMatchObject({ ok: true, kind: 'replayed' })
   })
 
+  test('duplicates whose fingerprints cannot be compared are counted, in process and by the store', async () => {
+    const { input: _, ...call } = callOf()
+    const one = orders.another()
+    const skipped = () => {
+      const family = one.metrics().find(({ name }) => name === 'keelson_idempotency_fingerprint_skipped_total')
+      return family?.samples.reduce((sum, { value }) => sum + value, 0)
+    }
+    const raw = { ...call, fingerprint: { alg: 'raw', digest: new Uint8Array(32) } } as const
+    const json = { ...call, input: { sku: 'tea' } }
+    const both = await Promise.all([one.transaction(raw, orders.place), one.transaction(json, orders.place)])
+    expect(executed(both[1])).toMatchObject({ kind: 'replayed', waited: true })
+    expect(skipped()).toBe(1)
+    expect(executed(await one.transaction(json, orders.place))).toMatchObject({ kind: 'replayed', waited: false })
+    expect(skipped()).toBe(2)
+    await one.transaction(raw, orders.place)
+    expect(skipped()).toBe(2)
+  })
+
   test('another tenant, user or operation with the same key is another call', async () => {
     await mark()
     const call = callOf({ by: 'anna' })
