@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { checkOptions, context, isScope, ms } from '@keelson/kernel'
+import { checkOptions, context, isScope, opt } from '@keelson/kernel'
 import { createGuardedStore } from '@keelson/kernel/guarded-store'
 import { createLifecycle } from '@keelson/kernel/lifecycle'
 import { createAudiences } from './audiences.ts'
@@ -20,8 +20,8 @@ import type { StoreStatus } from './store.ts'
 import { statusOf } from './status.ts'
 import type { EventCatalog, HandlerOptions, OperationalNotice, Webhooks, WebhooksOptions } from './webhooks.ts'
 
-const DRAIN_MS = 10_000
-const BUDGET_MS = 60_000
+const STOP = { drain: opt.duration('10s') }
+const RUN_ONCE = { budget: opt.duration('1m') }
 /** Numbers for metrics are asked for again when they are older. */
 const SNAPSHOT_MS = 5_000
 const NO_SLOTS = { fast: 0, slow: 0 }
@@ -267,14 +267,15 @@ export function createWebhooks<const C extends EventCatalog = EventCatalog>(opti
       if (!operationalEvents.includes(name)) {
         throw inputFailure(`on: "name" must be one of ${operationalEvents.join(', ')} (got ${shown(name)})`)
       }
+      if (typeof fn !== 'function') throw inputFailure(`on: "fn" must be a function (got ${shown(fn)})`)
       return notices.on(name, fn)
     },
 
     start: lifecycle.start,
-    stop: async ({ drain = DRAIN_MS } = {}) => lifecycle.stop(ms(drain)),
-    async runOnce({ budget = BUDGET_MS } = {}) {
+    stop: async (o) => lifecycle.stop(checkOptions('stop', o, STOP, optionFailure).drain),
+    async runOnce(o) {
       checkOpen()
-      const budgetMs = ms(budget)
+      const { budget: budgetMs } = checkOptions('runOnce', o, RUN_ONCE, optionFailure)
       return lifecycle.alone(
         async () => (await openEngine()).once(budgetMs),
         () => inputFailure('runOnce: these webhooks run already'),

@@ -15,6 +15,7 @@ import {
   checkRef,
   checkScope,
   inputFailure,
+  shown,
 } from './input.ts'
 import type { CheckedNetwork } from './network-options.ts'
 import { secretOwner } from './opened-secrets.ts'
@@ -210,6 +211,10 @@ export function createEndpoints(o: EndpointParts): Endpoints {
         [...Object.keys(MEMBERS), ...Object.keys(SETTINGS)].filter((name) => name !== 'secret'),
       )
       refuseHandler(owner, q)
+      // As a text, of a header or a query, it would be another one each time.
+      if (revision !== undefined && !Number.isSafeInteger(revision)) {
+        throw inputFailure(`${owner}: "revision" must be the endpoint's, an integer (got ${shown(revision)})`)
+      }
       const changed = await change(
         owner,
         q,

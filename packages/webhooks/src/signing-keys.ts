@@ -4,7 +4,7 @@ import type { Encryption } from './encryption.ts'
 import { WebhookError } from './error.ts'
 import { isName } from './endpoint-config.ts'
 import { keyId } from './ids.ts'
-import { checkDuration, checkMembers, checkScope, inputFailure } from './input.ts'
+import { checkDuration, checkMembers, checkName, checkScope, inputFailure } from './input.ts'
 import type { KeyRow, WebhookStore } from './store.ts'
 import type { SigningKeys } from './webhooks.ts'
 
@@ -73,6 +73,7 @@ export function createSigningKeys({ store, call, encryption, clock }: SigningKey
       const owner = 'signingKeys.list'
       checkMembers(owner, q, ['scope', 'principal'])
       checkScope(owner, q.scope)
+      checkName(owner, 'principal', q.principal)
       const rows = await call(() => store.signingKeys.list(q.scope, q.principal))
       return rows.map((row) => ({
         keyId: row.keyId,

@@ -89,6 +89,31 @@ test('a wrong handler is refused', () => {
   expect(() => webhooks.handle('a', { types: ['**'] }, fn)).toThrow(/already/)
 })
 
+test('what an application calls with is checked as its options are', async () => {
+  await using webhooks = createWebhooks({ store: memoryStore(), encryption: 'plaintext' })
+  const scope = 's'
+  const { id, revision } = await webhooks.endpoints.create({ scope, url: 'https://hooks.example' })
+  const update = (given: unknown) =>
+    webhooks.endpoints.update({ scope, id, revision: given as number, set: { description: 'new' } })
+  const bad: [call: () => unknown, code: string, message: RegExp][] = [
+    [() => webhooks.stop({ drian: '1m' } as never), 'OPTION_INVALID', /stop: unknown option "drian"/],
+    [() => webhooks.stop({ drain: 'soon' as never }), 'OPTION_INVALID', /stop: "drain" must be a Duration.*'soon'/],
+    [() => webhooks.stop(null as never), 'OPTION_INVALID', /stop/],
+    [() => webhooks.runOnce({ bugdet: 1 } as never), 'OPTION_INVALID', /runOnce: unknown option "bugdet"/],
+    [() => webhooks.runOnce({ budget: -1 }), 'OPTION_INVALID', /runOnce: "budget" must be a Duration.*-1/],
+    [() => webhooks.on('delivery.dead', undefined as never), 'INPUT_INVALID', /on: "fn" must be a function/],
+    [() => update(String(revision)), 'INPUT_INVALID', /endpoints.update: "revision" must be .* \(got '/],
+    [() => update(null), 'INPUT_INVALID', /endpoints.update: "revision"/],
+    [() => webhooks.signingKeys.list({ scope, principal: 5 as never }), 'INPUT_INVALID', /"principal" must be/],
+    [() => webhooks.signingKeys.list({ scope, principal: '' }), 'INPUT_INVALID', /"principal" must be/],
+  ]
+  for (const [call, code, message] of bad) {
+    const refused = { name: 'WebhookError', code, message: expect.stringMatching(message) as string }
+    await expect((async () => call())(), String(message)).rejects.toMatchObject(refused)
+  }
+  expect(await update(revision)).toMatchObject({ description: 'new' })
+})
+
 test('a schedule that doubles', () => {
   expect(exponentialSchedule({ retries: 4 })).toEqual([0, 1_000, 2_000, 4_000, 8_000])
   expect(exponentialSchedule({ retries: 3, first: '1m', factor: 3, max: '5m' })).toEqual([0, 60_000, 180_000, 300_000])
