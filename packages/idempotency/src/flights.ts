@@ -1,4 +1,4 @@
-import type { Clock } from '@keelson/kernel'
+import { context, type Clock } from '@keelson/kernel'
 import { signalOf, type Call } from './call.ts'
 import { differs, isSkipped, type Fingerprint } from './fingerprint.ts'
 import { refused, type Executed, type Outcome, type Refused } from './outcome.ts'
@@ -27,6 +27,8 @@ export interface Flights<T> {
 
 interface Flight<T> {
   readonly fingerprint: Fingerprint | undefined
+  /** Of the leader: what its duplicates link to. */
+  readonly traceparent: string | undefined
   isClaimed: boolean
   /** Made for the first who waits: most flights have nobody. */
   claimed: PromiseWithResolvers<boolean> | undefined
@@ -47,7 +49,15 @@ export function createFlights<T>(
   let waiting = 0
 
   function start(key: string, fingerprint: Fingerprint | undefined): Lead<T> {
-    const flight: Flight<T> = { fingerprint, isClaimed: false, claimed: undefined, ended: undefined, waiters: 0 }
+    const { traceparent } = context.get() ?? {}
+    const flight: Flight<T> = {
+      fingerprint,
+      traceparent,
+      isClaimed: false,
+      claimed: undefined,
+      ended: undefined,
+      waiters: 0,
+    }
     flights.set(key, flight)
     return {
       claimed() {
@@ -114,7 +124,7 @@ export function createFlights<T>(
         if (outcome === undefined) continue
         if (!outcome.ok) return { outcome }
         if (isSkipped(flight.fingerprint, fingerprint)) skipped()
-        return { outcome: joined(outcome) }
+        return { outcome: joined(outcome, flight.traceparent) }
       }
     }
   }
@@ -127,6 +137,9 @@ export function createFlights<T>(
   }
 }
 
-function joined<T>(outcome: Executed<T>): Executed<T> {
-  return { ...outcome, kind: 'replayed', replayed: true, waited: true }
+function joined<T>(outcome: Executed<T>, traceparent: string | undefined): Executed<T> {
+  // Whose leader was a replay itself link to the same run.
+  const first = outcome.kind === 'replayed' ? outcome.firstTraceparent : traceparent
+  const link = first === undefined ? {} : { firstTraceparent: first }
+  return { ...outcome, kind: 'replayed', replayed: true, waited: true, ...link }
 }

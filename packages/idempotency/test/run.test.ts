@@ -464,6 +464,27 @@ describe.each(Object.keys(stores))('run() on %s', (name) => {
     expect(await another().run(call, async () => 2)).toMatchObject({ firstTraceparent: traceparent })
   })
 
+  test('a duplicate that joins a run of its process links to it, or to the one that was replayed to both', async () => {
+    const traceparent = (n: number) => `00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333${n}-01`
+    const call = someCall()
+    for (const [first, kind] of [
+      [1, 'executed'],
+      [3, 'replayed'],
+    ] as const) {
+      const idempotency = another()
+      const run = (n: number) =>
+        context.run({ traceparent: traceparent(n) }, () => idempotency.run(call, async () => 'done'))
+      const [leader, joined] = await Promise.all([run(first), run(first + 1)])
+      expect(leader).toMatchObject({ kind })
+      expect(joined).toMatchObject({ kind: 'replayed', waited: true, firstTraceparent: traceparent(1) })
+    }
+    const untraced = { ...call, key: `${call.key}-untraced` }
+    const idempotency = another()
+    for (const outcome of await Promise.all([1, 2].map(() => idempotency.run(untraced, async () => 'done')))) {
+      expect(outcome).not.toHaveProperty('firstTraceparent')
+    }
+  })
+
   test('effects need a store that shares its database, or the word of the caller', async () => {
     const idempotency = another()
     const performed: string[] = []
