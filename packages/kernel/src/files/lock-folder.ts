@@ -1,17 +1,22 @@
+import { readlinkSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, readlink, unlink, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
+import { basename } from 'node:path'
 
 /** Who has a folder. A pid is given again: it is the same process only if it began at the same time. */
 interface Holder {
   readonly pid: number
   readonly began: string
+  /** A worker may end before its process: the system's number of the thread and when it began, where it tells. */
+  readonly thread?: { readonly id: string; readonly began: string }
 }
 
 const NAME = /^lock\.(\d+)$/
 const FREE = 'free'
 
 /**
- * Takes a folder for this process; the answer gives it back. A process that was killed has no folder any more.
+ * Takes a folder for this process; the answer gives it back. A process that was killed has no folder any more, nor has
+ * a worker that ended, as far as its own process asks.
  *
  * The lock is the file `lock.<n>` with the highest n, and is never removed, only followed by the next: whoever finds its
  * holder dead links n + 1, which succeeds for one, and looks again whether somebody was faster. So nobody can remove a
@@ -23,10 +28,11 @@ export async function lockFolder(
   refusal: (holder: { readonly pid: number }) => Error,
 ): Promise<() => Promise<void>> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const self: Holder = { pid: process.pid, began: (await beganOf(process.pid)) ?? '' }
+  const self: Holder = { pid: process.pid, began: (await beganOf(process.pid)) ?? '', ...(await threadHere()) }
   const own = `${dir}/lock.new.${randomUUID()}`
-  await writeFile(own, JSON.stringify(self), { mode: 0o600 })
   try {
+    // Also what a full disk has of it is removed.
+    await writeFile(own, JSON.stringify(self), { mode: 0o600 })
     for (;;) {
       const locks = await locksIn(dir)
       const last = locks.at(-1) ?? 0
@@ -61,7 +67,7 @@ async function holderOf(path: string): Promise<Holder | undefined> {
   }
 }
 
-async function isAlive({ pid, began }: Holder): Promise<boolean> {
+async function isAlive({ pid, began, thread }: Holder): Promise<boolean> {
   try {
     process.kill(pid, 0)
   } catch (error) {
@@ -69,20 +75,55 @@ async function isAlive({ pid, began }: Holder): Promise<boolean> {
     if (codeOf(error) === 'ESRCH') return false
   }
   const now = await beganOf(pid)
-  return now === undefined || began === '' || now === began
+  if (now !== undefined && began !== '' && now !== began) return false
+  // Not of another process: one that is being killed loses its threads while the disk still works for it.
+  if (thread === undefined || pid !== process.pid) return true
+  return (await threadBegan(thread.id)) === thread.began
 }
 
 /** Boot and clock tick at which a process began, where the system tells. */
 async function beganOf(pid: number): Promise<string | undefined> {
   try {
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    // Names of programs may have spaces and parentheses.
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-    return `${boot.trim()} ${await readlink('/proc/self/ns/pid')} ${ticks}`
+    const fields = await statOf(`${pid}`)
+    // Dead, though its parent never asked for it; until then its last thread may be at work.
+    if (fields[STATE] === 'Z' && fields[THREADS] === '1') return 'over'
+    return `${boot.trim()} ${await readlink('/proc/self/ns/pid')} ${fields[BEGAN]}`
   } catch {
     return undefined
   }
+}
+
+/** The thread that calls it: read at once, as other threads read files for it. */
+async function threadHere(): Promise<Pick<Holder, 'thread'>> {
+  try {
+    const id = basename(readlinkSync('/proc/thread-self'))
+    const began = await threadBegan(id)
+    return began === undefined ? {} : { thread: { id, began } }
+  } catch {
+    return {}
+  }
+}
+
+/** The clock tick at which a thread of this process began; undefined where there is no such thread any more. */
+async function threadBegan(id: string): Promise<string | undefined> {
+  try {
+    return (await statOf(`self/task/${id}`))[BEGAN]
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return undefined
+    throw error
+  }
+}
+
+/** Of those fields of proc(5) that stand behind the name. */
+const STATE = 0
+const THREADS = 17
+const BEGAN = 19
+
+async function statOf(name: string): Promise<string[]> {
+  const stat = await readFile(`/proc/${name}/stat`, 'utf8')
+  // Names of programs may have spaces and parentheses.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 async function linked(from: string, to: string): Promise<boolean> {
