@@ -40,14 +40,15 @@ export function createBeforeReplay(o: {
       }
     }
     await new Promise<void>((resolve) => {
-      const timer = clock.timer(() => {
+      const giveUp = (): void => {
         for (const { guard } of waiting) {
           failed()
           logger.warn({ kind: guard.kind, operationId }, 'a replay guard takes too long and goes on unawaited')
         }
         waiting.clear()
         resolve()
-      }, LIMIT_MS)
+      }
+      const timer = clock.timer(giveUp, LIMIT_MS, { ref: true })
       void Promise.all(asked.map(ask)).then(() => {
         timer.cancel()
         resolve()

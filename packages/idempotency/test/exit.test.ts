@@ -17,3 +17,16 @@ test('a duplicate of a run that hangs is answered, in a process that has nothing
     console.log((await idempotency.run(call, never)).error().code)`
   expect(await run(code)).toBe('KEY_IN_USE')
 })
+
+test('a replay whose guard hangs is given, in a process that has nothing else to do', async () => {
+  // Without a store: its connection would keep the process.
+  const code = `
+    import { systemClock } from '@keelson/kernel'
+    import { createBeforeReplay } from '../src/before-replay.ts'
+    const guards = [{ kind: 'x', beforeReplay: never }]
+    const logger = { warn: (_, text) => console.log(text) }
+    const beforeReplay = createBeforeReplay({ guards, failed() {}, clock: systemClock, logger })
+    await beforeReplay([{ kind: 'x', hint: 1 }], { operationId: 'id', scope: 's', op: 'o' })
+    console.log('given')`
+  expect(await run(code)).toBe('a replay guard takes too long and goes on unawaited\ngiven')
+})

@@ -183,7 +183,7 @@ export function createStoreGuard(options: StoreGuardOptions): StoreGuard {
         controller?.abort(error)
         reject(error)
       }
-      const limit = limitMs === timeout ? limits.begin(reached) : clock.timer(reached, limitMs)
+      const limit = limitMs === timeout ? limits.begin(reached) : clock.timer(reached, limitMs, { ref: true })
       answer.then(
         (value) => {
           pending--

@@ -15,9 +15,12 @@ const run = (code: string): Promise<string> =>
 test('whoever calls through a guard is answered, and a guard without calls keeps no process', async () => {
   const guard = (timeout: string): string => `createStoreGuard({ name: 's', timeout: '${timeout}' })`
   expect(await run(`await ${guard('200ms')}.call(never).catch(tell)`)).toBe('STORE_UNAVAILABLE')
+  expect(await run(`await ${guard('1d')}.call(never, { timeout: '200ms' }).catch(tell)`)).toBe('STORE_UNAVAILABLE')
   // A day: a timer of calls that have ended would hold the process for all of it.
   const twice = `for (const i of [1, 2]) console.log(await guard.call(async () => i))`
   expect(await run(`const guard = ${guard('1d')}; ${twice}`)).toBe('1\n2')
+  const own = `console.log(await guard.call(async () => 1, { timeout: '1d' }))`
+  expect(await run(`const guard = ${guard('200ms')}; ${own}`)).toBe('1')
 })
 
 test('a transaction that stands still is given up, and a hook that hangs goes on unawaited', async () => {
