@@ -1,4 +1,5 @@
-import { access, open, rename, type FileHandle } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { access, open, rename, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** A file that grows, is put aside when it is big, and can be cut to where it was. */
@@ -30,11 +31,18 @@ export function createLinesFile(path: string, rotateBytes: number): LinesFile {
     }
   }
 
-  /** What failed as the file was put aside has left none open. */
-  async function openAgain(): Promise<FileHandle> {
+  /** Somebody may have taken the file away or emptied it, or what failed as it was put aside has left none open. */
+  async function fileThere(): Promise<FileHandle> {
+    const [own, named] = await Promise.all([handle?.stat(), statOf(path)])
+    if (own !== undefined && own.ino === named?.ino && own.dev === named.dev) {
+      length = Math.min(length, own.size)
+      return handle!
+    }
+    await letGo()
     const opened = (handle = await openFile())
-    // Somebody may have taken the file away.
-    length = Math.min(length, (await opened.stat()).size)
+    const { size } = await opened.stat()
+    // Another one is not ours to cut.
+    length = own === undefined ? Math.min(length, size) : size
     return opened
   }
 
@@ -83,7 +91,7 @@ export function createLinesFile(path: string, rotateBytes: number): LinesFile {
 
     async append(bytes) {
       if (!isOpen) throw new Error(`${path} is not open`)
-      let to = handle ?? (await openAgain())
+      let to = await fileThere()
       if (length > 0 && length + bytes.length > rotateBytes) to = await rotate()
       try {
         for (let at = 0; at < bytes.length;) {
@@ -111,4 +119,13 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }

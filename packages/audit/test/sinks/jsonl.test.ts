@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createAudit, generateKey, memoryStore, type AuditStore } from '../../src/index.ts'
 import { jsonlSink } from '../../src/jsonl/index.ts'
 
@@ -31,6 +31,45 @@ test.each(['', 'of somebody else\n'])(
     await second.close()
   },
 )
+
+test('what is shipped goes into the file of that name, also when somebody took it away or emptied it', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'keelson-jsonl-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  const folder = join(dir, 'logs')
+  const path = join(folder, 'audit.jsonl')
+  await mkdir(folder)
+  const audit = createAudit({ store: memoryStore(), key, sinks: [jsonlSink({ path, flush: 0 })] })
+  onTestFinished(() => audit.close())
+  await audit.start()
+  const record = async (): Promise<string> =>
+    (await audit.record({ scope: 'acme', action: 'user.update', actor: { type: 'user', id: 'u_17' } })).id
+  const ship = async (): Promise<string> => {
+    const id = await record()
+    await audit.flush({ to: 'shipped', timeout: '60s' })
+    return id
+  }
+  const first = await ship()
+  // As logrotate does by default, and with `copytruncate`.
+  await rename(path, join(dir, 'aside'))
+  const second = await ship()
+  expect(await idsIn(path)).toEqual([second])
+  await truncate(path)
+  const third = await ship()
+  expect(await idsIn(path)).toEqual([third])
+  // Without its folder nothing is shipped, and all when that is back.
+  await rm(folder, { recursive: true })
+  const waiting = await record()
+  await vi.waitUntil(() => audit.sink('jsonl').status().lastError, { timeout: 60_000 })
+  await mkdir(folder)
+  const last = await ship()
+  expect(await idsIn(path)).toEqual([waiting, last])
+  expect(await idsIn(join(dir, 'aside'))).toEqual([first])
+}, 200_000)
+
+async function idsIn(path: string): Promise<string[]> {
+  const lines = (await readFile(path, 'utf8')).split('\n').slice(0, -1)
+  return lines.map((line) => (JSON.parse(line) as { event: { id: string } }).event.id)
+}
 
 /** Its process dies before any cursor moves. */
 function dying(store: AuditStore): Partial<AuditStore> {
