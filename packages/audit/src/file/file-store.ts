@@ -158,6 +158,9 @@ export function createFileStore(o: FileStoreParts): AuditStore {
         await locked()
         for (const log of opened.values()) await log.idle()
         await files.list(dir)
+        // Files that are open take entries although nobody will find them there again.
+        await files.syncFolder(dir)
+        for (const name of opened.keys()) await files.syncFolder(`${dir}/${folderOf(name)}`)
       } catch (error) {
         throw failure(error)
       }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -49,6 +49,21 @@ test('a folder that could not be made ready, or was left with an error, is free'
   const next = fileStore({ dir, appendTimeout: '60s' })
   expect((await next.inspect(LOG)).unsealed).toBe(1)
   await next.close()
+})
+
+test('a store whose folder, or that of a log, was taken away is not well until it is back', async () => {
+  const dir = join(await folder(), 'audit')
+  const store = fileStore({ dir, appendTimeout: '60s' })
+  await store.append(LOG, [newRow()])
+  for (const path of [dir, join(dir, LOG)]) {
+    await store.health()
+    await rename(path, `${path}.aside`)
+    await expect(store.health()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    await rename(`${path}.aside`, path)
+  }
+  await store.health()
+  await store.append(LOG, [newRow()])
+  await store.close()
 })
 
 test('a log that cannot be opened leaves no files open, however often it is asked for', async () => {
