@@ -6,7 +6,7 @@ import { createFileStore } from './file-store.ts'
 
 /**
  * For a device with a file system: a log in a folder of its own, made if it is not there. The folder is taken with the
- * first call, by one process and one store at a time, and given back by `close()` or the end of the process.
+ * first call, by one process and one store at a time, and given back by `close()` or the end of the process or worker.
  *
  * After a failed write or sync all calls reject: close it, and open another, which has all that had resolved.
  * @throws Error for a path that is none
