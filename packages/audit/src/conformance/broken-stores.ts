@@ -1,6 +1,7 @@
 import type { Subject } from '@keelson/kernel/conformance'
 import { virtualClock, type VirtualClock } from '@keelson/kernel/testing'
 import { memoryStore } from '../memory.ts'
+import { matches } from '../memory/matches.ts'
 import type { AuditStore, CursorClaim, DeadRow, DeadRows, Row, SealedRow, Search } from '../store.ts'
 import type { StoreUnderTest } from './store-under-test.ts'
 
@@ -35,6 +36,32 @@ const claims =
 
 function without(name: keyof Search): Fault {
   return searches((q) => Object.fromEntries(Object.entries(q).filter(([key]) => key !== name)) as unknown as Search)
+}
+
+/** A search that finds nothing by this. */
+const blindFor =
+  (name: keyof Search): Fault =>
+  (store) => ({ search: async (log, q) => (q[name] === undefined ? store.search(log, q) : []) })
+
+const anyCase = (text: string): string => text.toLowerCase()
+const unpadded = (text: string): string => text.trimEnd()
+const unaccented = (text: string): string => text.normalize('NFD').replaceAll(/\p{M}/gu, '')
+const cut = (text: string): string => text.slice(0, 100)
+
+/** A search by `name` to which texts are one that `as` makes one. */
+const collates =
+  (name: keyof Search, as: (text: string) => string): Fault =>
+  (store) => ({
+    async search(log, q) {
+      const wide = { ...q, [name]: name === 'scope' ? null : undefined, limit: 1_000 }
+      const one = folded({ scope: null, [name]: q[name] }, as) as unknown as Search
+      const rows = await store.search(log, wide)
+      return rows.filter(({ leaf }) => matches(folded(leaf, as), one)).slice(0, q.limit)
+    },
+  })
+
+function folded<T>(value: T, as: (text: string) => string): T {
+  return JSON.parse(JSON.stringify(value), (_, each) => (typeof each === 'string' ? as(each) : each)) as T
 }
 
 /** One fault each; the name says what is wrong. */
@@ -224,6 +251,26 @@ const faults: Record<string, Fault> = {
   'a search ignores the outcome': without('outcome'),
   'a search ignores the person': without('ref'),
   'a search ignores the correlation': without('correlationId'),
+  'a search finds no person': blindFor('ref'),
+  'a search finds the first person of an entry': (store) => ({
+    async search(log, q) {
+      const rows = await store.search(log, q)
+      return q.ref === undefined ? rows : rows.filter(({ leaf }) => leaf.refs.toSorted()[0] === q.ref)
+    },
+  }),
+  'a search finds no correlation': blindFor('correlationId'),
+  'persons are not told': reads((row) => ({ ...row, leaf: { ...row.leaf, refs: [] } })),
+  'the correlation id is not told': reads((row) => ({ ...row, leaf: { ...row.leaf, correlationId: null } })),
+  'a search takes scopes in any case': collates('scope', anyCase),
+  'a search takes scopes with blanks behind': collates('scope', unpadded),
+  'a search takes scopes with any accent': collates('scope', unaccented),
+  'a search takes scopes in any normal form': collates('scope', (text) => text.normalize()),
+  'a search takes scopes that begin so': collates('scope', cut),
+  'a search takes actors in any case': collates('actor', anyCase),
+  'a search takes targets in any case': collates('target', anyCase),
+  'a search takes actions in any case': collates('action', anyCase),
+  'a search takes actions that begin so in any case': collates('actionPrefix', anyCase),
+  'a search takes correlations in any case': collates('correlationId', anyCase),
   'a search ignores when it begins': without('fromMs'),
   'a search ignores when it ends': without('toMs'),
   'a search includes when it ends': searches((q) => (q.toMs === undefined ? q : { ...q, toMs: q.toMs + 1 })),
@@ -270,6 +317,21 @@ const faults: Record<string, Fault> = {
       return others[scope === 'acme' ? 0 : 1]!
     },
   }),
+  'keys are destroyed in scopes of any case': (store) => {
+    const scopes = new Set<string>()
+    return {
+      async append(log, rows, tx) {
+        await store.append(log, rows, tx)
+        for (const { scope } of rows.flatMap(({ keys }) => keys)) scopes.add(scope)
+      },
+      async destroyKeys(log, scope, ref) {
+        let destroyed = 0
+        for (const one of scopes)
+          if (anyCase(one) === anyCase(scope)) destroyed += await store.destroyKeys(log, one, ref)
+        return destroyed
+      },
+    }
+  },
   'keys of everybody in a scope are destroyed': (store) => ({
     async destroyKeys(log, scope) {
       await store.destroyKeys(log, scope, 'r_2')

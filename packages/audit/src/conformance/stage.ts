@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { uuidv7 } from '@keelson/kernel'
 import type { Case, Tools } from '@keelson/kernel/conformance'
@@ -27,8 +27,11 @@ export interface Stage extends Tools {
   elapse(ms: number): Promise<void>
   /** Waits for something while the store's time passes; fails when it does not come. */
   until<R>(what: string, isSo: () => Promise<R | undefined | false>): Promise<R>
-  /** An entry as the core writes it. */
-  row(entry?: Partial<EntryInput>, keys?: readonly WrappedKey[]): Row
+  /** An entry as the core writes it, with the keys of its `personal` values unless it is given others. */
+  row(
+    entry?: Partial<EntryInput>,
+    more?: { readonly keys?: readonly WrappedKey[]; readonly correlationId?: string },
+  ): Row
   /** Appends so many entries, one after another. */
   append(...entries: readonly (Partial<EntryInput> | Row)[]): Promise<Row[]>
   /** Seals all that is durable; how many that were. */
@@ -40,7 +43,8 @@ export interface Stage extends Tools {
   found(q: Partial<Search>): Promise<number[]>
 }
 
-const make = createEntryMaker({})
+const [secret, pseudonym] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
+const make = createEntryMaker({ privacy: { secrets: [secret], pseudonym } })
 const ENTRY: EntryInput = { scope: 'acme', action: 'user.update', actor: { type: 'user', id: 'u_1' } }
 
 /** A case whose store comes with a log of its own. */
@@ -59,8 +63,9 @@ export function onStage(
 function openStage({ store, peer = store, db, elapse = sleep }: StoreUnderTest, tools: Tools): Stage {
   const log = `case-${randomUUID()}`
 
-  function row(entry: Partial<EntryInput> = {}, keys: readonly WrappedKey[] = []): Row {
-    return { ...make({ id: uuidv7(), ...ENTRY, ...entry }, { nowMs: Date.now() }).row, keys }
+  const row: Stage['row'] = (entry = {}, { correlationId, ...keys } = {}) => {
+    const at = { nowMs: Date.now(), ...(correlationId === undefined ? {} : { correlationId }) }
+    return { ...make({ id: uuidv7(), ...ENTRY, ...entry }, at).row, ...keys }
   }
 
   async function append(...entries: readonly (Partial<EntryInput> | Row)[]): Promise<Row[]> {
@@ -117,6 +122,18 @@ function openStage({ store, peer = store, db, elapse = sleep }: StoreUnderTest, 
     },
   }
 }
+
+/** Texts, each two of which some database takes for one: by case, accents, spelling, blanks at an end, or length. */
+export const LOOKALIKES: readonly string[] = [
+  'Oslo',
+  'oslo',
+  'Oslo ',
+  ' Oslo',
+  'Osl\u00f3',
+  'Oslo\u0301',
+  `${'o'.repeat(100)}1`,
+  `${'o'.repeat(100)}2`,
+]
 
 /** Bytes as an array: what is compared strictly. */
 export const listed = (bytes: Uint8Array | null): number[] | null => (bytes === null ? null : [...bytes])

@@ -110,7 +110,7 @@ export const keepingCases: readonly Case<StoreUnderTest>[] = [
     'a spool hands its rows on in order, forgets those that were taken, and keeps what was not',
     async ({ store, log, row, append, equal }) => {
       const person = [{ scope: 'acme', ref: 'r_1', wrapped: Buffer.from([1, 2]) }]
-      const rows = await append(row(), row({}, person), row())
+      const rows = await append(row(), row({}, { keys: person }), row())
       equal((await store.waiting!(log)).entries, 3)
       const failed = await store.drain!(log, 10, async () => {
         throw new Error('no')

@@ -1,7 +1,8 @@
 import type { Case } from '@keelson/kernel/conformance'
 import type { StoreUnderTest } from '../store-under-test.ts'
 import type { Search } from '../../store.ts'
-import { onStage } from '../stage.ts'
+import { personal } from '../../entry/personal.ts'
+import { LOOKALIKES, onStage } from '../stage.ts'
 
 const PERSON = { scope: 'acme', ref: 'r_1' }
 
@@ -81,6 +82,60 @@ export const readCases: readonly Case<StoreUnderTest>[] = [
     for (const [q, indexes] of queries) equal(await found(q), indexes, JSON.stringify(q))
   }),
 
+  onStage('a search finds all that is about a person, and all of a request', async (stage) => {
+    const { row, sealed, read, found, equal } = stage
+    const mail = (subject: string) => personal(subject, `${subject}@acme.example`)
+    const both = row({ data: { to: mail('ann'), cc: mail('bob') } }, { correlationId: 'c-1' })
+    const [ann, bob] = both.keys.map(({ ref }) => ref) as [string, string]
+    await sealed(
+      both,
+      row({ data: { to: mail('eve') } }, { correlationId: 'c-2' }),
+      row({ data: { to: mail('bob') } }, { correlationId: 'c-1' }),
+      row(),
+    )
+    const queries: readonly (readonly [Partial<Search>, number[]])[] = [
+      [{ ref: ann }, [0]],
+      [{ ref: bob }, [0, 2]],
+      [{ ref: bob, scope: 'other' }, []],
+      [{ ref: bob, order: 'desc', limit: 1 }, [2]],
+      [{ correlationId: 'c-1' }, [0, 2]],
+      [{ correlationId: 'c-1', ref: ann }, [0]],
+      [{ correlationId: 'c-2', ref: ann }, []],
+    ]
+    for (const [q, indexes] of queries) equal(await found(q), indexes, JSON.stringify(q))
+    const leaves = (await read()).map(({ leaf }) => leaf)
+    equal(leaves[0]!.refs.toSorted(), [ann, bob].toSorted())
+    equal(
+      leaves.map(({ correlationId }) => correlationId),
+      ['c-1', 'c-2', 'c-1', null],
+    )
+  }),
+
+  onStage('names that only look alike are apart', async ({ store, log, row, sealed, found, equal }) => {
+    const rows = LOOKALIKES.map((name) =>
+      row(
+        { scope: name, actor: { type: 'user', id: name }, target: { type: 'city', id: name } },
+        { correlationId: name, keys: [{ scope: name, ref: 'r_1', wrapped: Buffer.from([1]) }] },
+      ),
+    )
+    await sealed(...rows)
+    for (const [i, name] of LOOKALIKES.entries()) {
+      const queries: readonly Partial<Search>[] = [
+        { scope: name },
+        { actor: { type: 'user', id: name } },
+        { target: { type: 'city', id: name } },
+        { correlationId: name },
+      ]
+      for (const q of queries) equal(await found(q), [i], JSON.stringify(q))
+      equal(await store.destroyKeys(log, name, 'r_1'), 1, `keys of ${JSON.stringify(name)}`)
+    }
+    await sealed({ action: 'user.update' }, { action: 'User.Update' }, { actor: { type: 'User', id: 'u_1' } })
+    const behind = LOOKALIKES.length - 1
+    equal(await found({ action: 'User.Update', after: behind }), [behind + 2])
+    equal(await found({ actionPrefix: 'User.', after: behind }), [behind + 2])
+    equal(await found({ actor: { type: 'User' }, after: behind }), [behind + 3])
+  }),
+
   onStage('a search goes either way, in pages', async ({ sealed, found, equal }) => {
     await sealed({}, { scope: 'other' }, {}, {})
     equal(await found({ scope: 'acme', limit: 2 }), [0, 2])
@@ -107,12 +162,13 @@ export const readCases: readonly Case<StoreUnderTest>[] = [
   onStage('the keys of a person are there with the entry, and can be destroyed', async (stage) => {
     const { store, peer, log, row, append, equal } = stage
     const wrapped = (n: number): Uint8Array => Buffer.from([n, n, n])
-    const one = row({}, [
+    const both = [
       { ...PERSON, wrapped: wrapped(1) },
       { scope: 'acme', ref: 'r_2', wrapped: wrapped(2) },
-    ])
-    const two = row({ scope: 'other' }, [{ scope: 'other', ref: 'r_1', wrapped: wrapped(3) }])
-    const three = row({}, [{ ...PERSON, wrapped: wrapped(4) }])
+    ]
+    const one = row({}, { keys: both })
+    const two = row({ scope: 'other' }, { keys: [{ scope: 'other', ref: 'r_1', wrapped: wrapped(3) }] })
+    const three = row({}, { keys: [{ ...PERSON, wrapped: wrapped(4) }] })
     await append(one, two, three)
     const entries = [one.id, two.id, three.id]
     const left = async (from: typeof store) =>
@@ -127,7 +183,7 @@ export const readCases: readonly Case<StoreUnderTest>[] = [
   }),
 
   onStage('a key that was destroyed does not come back with its entry', async ({ store, log, row, append, equal }) => {
-    const one = row({}, [{ ...PERSON, wrapped: Buffer.from([1]) }])
+    const one = row({}, { keys: [{ ...PERSON, wrapped: Buffer.from([1]) }] })
     await append(one)
     await store.destroyKeys(log, 'acme', 'r_1')
     await store.append(log, [one])
