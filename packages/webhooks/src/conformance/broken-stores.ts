@@ -71,6 +71,35 @@ function countsCrashes(store: WebhookStore): { changes: Changes; of(delivery: st
   }
 }
 
+type EventName = 'scope' | 'id' | 'subject' | 'key' | 'correlationId'
+
+/** Names of events are one where `as` makes them one. */
+const collates =
+  (name: EventName, as: (text: string) => string): Fault =>
+  (store) => {
+    const one = (of: EventName, text: string): string => (of === name ? as(text) : text)
+    const { events } = store
+    return {
+      publish: async (all, tx) =>
+        store.publish(
+          all.map((event) => ({ ...event, ...(event[name] === undefined ? {} : { [name]: as(event[name]) }) })),
+          tx,
+        ),
+      events: {
+        get: async (scope, id) => events.get(one('scope', scope), one('id', id)),
+        bySubject: async (scope, subject, page) => events.bySubject(one('scope', scope), one('subject', subject), page),
+        erase: async (scope, subject, limit) => events.erase(one('scope', scope), one('subject', subject), limit),
+        trace: async (id) => events.trace(one('correlationId', id)),
+      },
+    }
+  }
+
+const anyCase = (text: string): string => text.toLowerCase()
+const unpadded = (text: string): string => text.trimEnd()
+const unaccented = (text: string): string => text.normalize('NFD').replaceAll(/\p{M}/gu, '')
+const normal = (text: string): string => text.normalize()
+const cut = (text: string): string => text.slice(0, 100)
+
 /** One fault each; the name says what is wrong. */
 const faults: Record<string, Fault> = {
   // Events.
@@ -697,6 +726,34 @@ const faults: Record<string, Fault> = {
   }),
   'keys of all principals': (store) => ({ signingKeys: { list: (scope) => store.signingKeys.list(scope) } }),
   'keys never end': (store) => ({ signingKeys: { insert: (row) => store.signingKeys.insert(row, null) } }),
+  'scopes in any case are one': collates('scope', anyCase),
+  'scopes with blanks behind are one': collates('scope', unpadded),
+  'scopes with any accent are one': collates('scope', unaccented),
+  'scopes in any normal form are one': collates('scope', normal),
+  'scopes that begin so are one': collates('scope', cut),
+  'ids in any case are one': collates('id', anyCase),
+  'ids that begin so are one': collates('id', cut),
+  'subjects in any case are one': collates('subject', anyCase),
+  'subjects with blanks behind are one': collates('subject', unpadded),
+  'correlations in any case are one': collates('correlationId', anyCase),
+  'keys of a lane in any case are one': collates('key', anyCase),
+  'keys of a lane with any accent are one': collates('key', unaccented),
+  'principals in any case are one': (store) => ({
+    signingKeys: {
+      async list(scope, principal) {
+        const rows = await store.signingKeys.list(scope)
+        return rows.filter((row) => principal === undefined || anyCase(row.principal) === anyCase(principal))
+      },
+    },
+  }),
+  'endpoints of scopes in any case are one': ({ endpoints }) => ({
+    endpoints: {
+      insert: async (row, max) => endpoints.insert({ ...row, scope: anyCase(row.scope) }, max),
+      get: async (scope, id) => endpoints.get(anyCase(scope), id),
+      list: async (scope, page) => endpoints.list(anyCase(scope), page),
+      remove: async (scope, id) => endpoints.remove(anyCase(scope), id),
+    },
+  }),
   'nothing is counted as held': (store) => ({
     async inspect() {
       const status = await store.inspect()

@@ -243,6 +243,18 @@ async function sleepFor(ms: number): Promise<void> {
 /** The scope of all that names none. */
 export const SCOPE = 'acme'
 
+/** Texts, each two of which some database takes for one: by case, accents, spelling, blanks at an end, or length. */
+export const LOOKALIKES: readonly string[] = [
+  'Oslo',
+  'oslo',
+  'Oslo ',
+  ' Oslo',
+  'Osl\u00f3',
+  'Oslo\u0301',
+  `${'o'.repeat(100)}1`,
+  `${'o'.repeat(100)}2`,
+]
+
 /** What a store need not know: who receives an event. */
 async function matches(store: WebhookStore, { event }: Unrouted): Promise<{ id: string; endpoint: string }[]> {
   if (event.endpoint !== undefined) return [{ id: nextId('dl'), endpoint: event.endpoint }]

@@ -7,6 +7,7 @@ import { eventCases } from './store/events.ts'
 import { healthCases } from './store/health.ts'
 import { keepingCases } from './store/keeping.ts'
 import { modelCases } from './store/model.ts'
+import { nameCases } from './store/names.ts'
 import { publishCases } from './store/publish.ts'
 import { reapCases } from './store/reap.ts'
 import { routeCases } from './store/route.ts'
@@ -32,6 +33,7 @@ export const webhookStoreSuite: Suite<StoreUnderTest> = {
     ...eventCases,
     ...deliveryCases,
     ...keepingCases,
+    ...nameCases,
     ...modelCases,
   ],
 }
