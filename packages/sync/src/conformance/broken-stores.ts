@@ -3,6 +3,7 @@ import { virtualClock } from '@keelson/kernel/testing'
 import { memoryStore } from '../memory.ts'
 import type { Fault } from './broken/fault.ts'
 import { keepingFaults } from './broken/keeping-faults.ts'
+import { nameFaults } from './broken/name-faults.ts'
 import { pullFaults } from './broken/pull-faults.ts'
 import { pushFaults } from './broken/push-faults.ts'
 import { transactionFaults, type TransactionFault } from './broken/transaction-faults.ts'
@@ -11,7 +12,10 @@ import type { StoreUnderTest } from './store-under-test.ts'
 
 /** Stores with one fault each, for `scoreMutants`: the suite has to catch every one of them. */
 export const brokenStores: Record<string, Subject<StoreUnderTest>> = Object.fromEntries([
-  ...Object.entries({ ...pullFaults, ...pushFaults, ...keepingFaults }).map(([name, fault]) => [name, subject(fault)]),
+  ...Object.entries({ ...pullFaults, ...pushFaults, ...keepingFaults, ...nameFaults }).map(([name, fault]) => [
+    name,
+    subject(fault),
+  ]),
   ...Object.entries(transactionFaults).map(([name, fault]) => [name, transactionalSubject(fault)]),
 ])
 

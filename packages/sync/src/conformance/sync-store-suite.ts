@@ -4,6 +4,7 @@ import { conflictCases } from './store/conflicts.ts'
 import { eraCases } from './store/eras.ts'
 import { forgetCases } from './store/forget.ts'
 import { gcCases } from './store/gc.ts'
+import { nameCases } from './store/names.ts'
 import { pullCases } from './store/pull.ts'
 import { pushCases } from './store/push.ts'
 import { replicaCases } from './store/replicas.ts'
@@ -26,6 +27,7 @@ export const syncStoreSuite: Suite<StoreUnderTest> = {
     ...forgetCases,
     ...gcCases,
     ...eraCases,
+    ...nameCases,
     ...replicaCases,
     ...transactionCases,
   ],
