@@ -69,6 +69,11 @@ const only = (algorithm: QuotaSpec['algorithm'], refund: Steps['refund']): Parti
   refund: (spec, ...rest) => (spec.algorithm === algorithm ? refund(spec, ...rest) : good.refund(spec, ...rest)),
 })
 
+/** Counters of one algorithm that a sweep takes for expired, or for living, whatever they are. */
+const sweeps = (algorithm: QuotaSpec['algorithm'], isExpired: boolean): Partial<Steps> => ({
+  isExpired: (spec, ...rest) => (spec.algorithm === algorithm ? isExpired : good.isExpired(spec, ...rest)),
+})
+
 /** One wrong step each; the name says what is wrong. */
 const wrongSteps: Record<string, Partial<Steps>> = {
   // Atomic steps.
@@ -98,6 +103,7 @@ const wrongSteps: Record<string, Partial<Steps>> = {
   // Who is counted.
   'all subjects are one': { key: (_, { key }) => key },
   'subjects are cut': { key: (subject, { key }) => `${subject.slice(0, 9)}\n${key}` },
+  'quotas in any case are one': { key: (subject, { key }) => `${subject}\n${key.toLowerCase()}` },
   'all quotas are one': { key: (subject, { algorithm }) => `${subject}\n${algorithm}` },
 
   // How much.
@@ -245,6 +251,12 @@ const wrongSteps: Record<string, Partial<Steps>> = {
   // Sweeps.
   'a sweep removes the living': { isExpired: () => true },
   'a sweep removes nothing': { isExpired: () => false },
+  ...Object.fromEntries(
+    (['log', 'buckets', 'fixed', 'gcra', 'calendar'] as const).flatMap((algorithm) => [
+      [`a sweep removes the living of ${algorithm}`, sweeps(algorithm, true)],
+      [`a sweep removes nothing of ${algorithm}`, sweeps(algorithm, false)],
+    ]),
+  ),
   'a sweep knows no bound': { sweepCount: () => Infinity },
 }
 
