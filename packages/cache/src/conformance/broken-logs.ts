@@ -18,6 +18,7 @@ const wrongSteps: Record<string, Partial<LogSteps>> = {
   'scopes are lost': { inserted: (rows) => rows.map((row) => ({ ...row, scope: 'acme' })) },
   'operations are one': { inserted: (rows) => rows.map((row) => ({ ...row, operation: rows[0]!.operation })) },
   'names are one': { ofName: () => true },
+  'names are what begins so': { ofName: (row, name) => row.name.startsWith(name) },
   'an operation asks for all': { isPending: () => true },
   'an operation asks for nothing': { isPending: (_, operation) => operation === undefined },
   'settle that skips locked rows': { isPending: (row, operation) => !row.locked && good.isPending(row, operation) },
@@ -25,6 +26,9 @@ const wrongSteps: Record<string, Partial<LogSteps>> = {
     isPending: (row, operation) => good.isPending(row, operation) && (operation === undefined || !row.locked),
   },
   'pending knows no limit': { limited: (rows) => rows },
+  'pending of an operation knows no limit': {
+    limited: (rows, limit, operation) => good.limited(rows, operation === undefined ? limit : undefined, operation),
+  },
   'pending is limited to 500': { limited: (rows, limit = 500) => rows.slice(0, Math.min(limit, 500)) },
   'relay that applies young rows': { mayClaim: (row) => !row.locked },
   'relay that applies no row': { mayClaim: () => false },
@@ -49,7 +53,15 @@ const wrongSteps: Record<string, Partial<LogSteps>> = {
   'done deletes nothing': { isDone: () => false },
   'done deletes everything': { isDone: () => true },
   'done deletes the first id only': { isDone: (id, ids) => ids[0] === id },
+  'done deletes a hundred': { isDone: (id, ids) => ids.slice(0, 100).includes(id) },
   'done leaves what is locked': { isDone: (id, ids, row) => ids.includes(id) && ids.length > 1 && !row.locked },
+  'a trace is empty': { isTraced: () => false },
+  'a trace is of all requests': { isTraced: () => true },
+  'a trace is of what begins so': { isTraced: (row, id) => row.correlationId?.startsWith(id) === true },
+  'a trace is in seconds': { tracedAt: (nowMs) => nowMs / 1_000 },
+  'correlation ids are lost': {
+    inserted: (rows) => rows.map(({ id, name, scope, tag, operation }) => ({ id, name, scope, tag, operation })),
+  },
   'a backlog counts nothing': { backlog: () => ({ rows: 0, oldestMs: 0 }) },
   'a backlog is as old as its youngest': {
     backlog: (rows, nowMs) => ({

@@ -11,6 +11,15 @@ const body = (change: (bytes: Uint8Array) => Uint8Array): Partial<Steps> => ({
 })
 let countedEpochs = 0
 
+/** Scopes are one where `as` makes them one: of tags, of keys, and of a purge. */
+function collates(which: string, as: (text: string) => string): Record<string, Partial<Steps>> {
+  return {
+    [`tags of scopes ${which} are one`]: { tagOf: (scope, tag) => good.tagOf(as(scope), tag) },
+    [`keys of scopes ${which} are one`]: { keyOf: (scope, key) => good.keyOf(as(scope), key) },
+    [`scopes ${which} are purged as one`]: { sameScope: (scope, of) => as(scope) === as(of) },
+  }
+}
+
 /** One wrong step each; the name says what is wrong. */
 const wrongSteps: Record<string, Partial<Steps>> = {
   // The rule.
@@ -50,6 +59,12 @@ const wrongSteps: Record<string, Partial<Steps>> = {
       tags.some((tag) => last(tag) > stamp || (tag.startsWith('\u0001ps5:users') && last('\u0001ps4:user') > stamp)),
   },
   'tags of all scopes are one': { tagOf: (_, tag) => tag },
+  ...collates('in any case', (text) => text.toLowerCase()),
+  ...collates('with blanks behind', (text) => text.trimEnd()),
+  ...collates('with any accent', (text) => text.normalize('NFD').replaceAll(/\p{M}/gu, '')),
+  ...collates('in any normal form', (text) => text.normalize()),
+  ...collates('that begin so', (text) => text.slice(0, 100)),
+  'keys with blanks behind are one': { keyOf: (scope, key) => good.keyOf(scope, key.trimEnd()) },
   'keys of all scopes are one': { keyOf: (_, key) => key },
   'scope and tag have no border': { tagOf: (scope, tag) => scope + tag },
   'scope and key have no border': { keyOf: (scope, key) => scope + key },

@@ -153,6 +153,8 @@ const visibleCases: readonly Case<DropLogUnderTest>[] = [
     equal(typeof text, 'string')
     await db.transaction((tx) => tx.query(text, values))
     equal(plain(await log.pending(name, { limit: 5_000 })), plain(mine))
+    await log.done(mine.map(({ id }) => id))
+    equal(await log.backlog(name), { rows: 0, oldestMs: 0 }, 'all are done')
   }),
 
   logCase('rows of one operation are found by it, all the others are left', async (stage) => {
@@ -163,6 +165,7 @@ const visibleCases: readonly Case<DropLogUnderTest>[] = [
     equal(await pendingTags({ operation: randomUUID() }), [])
     equal(await pendingTags(), ['org:1', 'user:1', 'user:2'])
     equal((await log.pending(name, { limit: 2 })).length, 2)
+    equal((await log.pending(name, { operation: mine[0]!.operation, limit: 1 })).length, 1)
   }),
 
   logCase('names are apart: what waits, what is claimed, what is counted', async (stage) => {
@@ -177,6 +180,34 @@ const visibleCases: readonly Case<DropLogUnderTest>[] = [
     equal([await pendingTags(), tagsOf(await log.pending(other))], [[], ['theirs']])
     equal(await log.claim(name, { olderThanMs: 0, limit: 10 }, async () => {}), 0)
     equal((await log.backlog(other)).rows, 1)
+    for (const alike of [`${name}x`, name.slice(0, -1)]) {
+      await committed(['alike'], { name: alike })
+      equal(await pendingTags(), [], alike)
+      equal(tagsOf(await log.pending(alike)), ['alike'])
+    }
+  }),
+
+  logCase('what a request dropped is told until it was applied', async ({ log, name, committed, equal, ok }) => {
+    if (log.trace === undefined) return
+    const correlationId = `c-${name}`
+    const mine = await committed(['a', 'b'], { correlationId })
+    await committed(['c'], { correlationId: `${correlationId}x` })
+    await committed(['d'])
+    await committed(['e'], { correlationId, name: `${name}x` })
+    const told = async () => (await log.trace!(name, correlationId)).toSorted((x, y) => (x.tag < y.tag ? -1 : 1))
+    equal(
+      (await told()).map(({ scope, tag }) => [scope, tag]),
+      [
+        ['acme', 'a'],
+        ['acme', 'b'],
+      ],
+    )
+    for (const { at } of await told()) ok(at > 1e12, `ms of the wall clock: ${at}`)
+    await log.done([mine[0]!.id])
+    equal(
+      (await told()).map(({ tag }) => tag),
+      ['b'],
+    )
   }),
 
   logCase('what was applied is deleted by its id, and nothing else', async (stage) => {

@@ -18,7 +18,7 @@ export interface LogSteps {
   keepsRolledBack: boolean
   ofName(row: DropRow, name: string): boolean
   isPending(row: Kept, operation: string | undefined): boolean
-  limited<T>(rows: readonly T[], limit: number | undefined): readonly T[]
+  limited<T>(rows: readonly T[], limit: number | undefined, operation: string | undefined): readonly T[]
   mayClaim(row: Kept, nowMs: number, olderThanMs: number): boolean
   claimed<T>(rows: readonly T[], limit: number): readonly T[]
   locks: boolean
@@ -29,6 +29,8 @@ export interface LogSteps {
   appliesNothing: boolean
   count(rows: number): number
   isDone(id: string, ids: readonly string[], row: Kept): boolean
+  isTraced(row: Kept, correlationId: string): boolean
+  tracedAt(nowMs: number): number
   backlog(rows: readonly Kept[], nowMs: number): { rows: number; oldestMs: number }
 }
 
@@ -50,6 +52,8 @@ export const goodLogSteps: LogSteps = {
   appliesNothing: false,
   count: (rows) => rows,
   isDone: (id, ids) => ids.includes(id),
+  isTraced: (row, correlationId) => row.correlationId === correlationId,
+  tracedAt: (nowMs) => nowMs,
   backlog: (rows, nowMs) => ({
     rows: rows.length,
     oldestMs: rows.length === 0 ? 0 : nowMs - Math.min(...rows.map(({ atMs }) => atMs)),
@@ -121,10 +125,15 @@ export function logOfSteps(steps: LogSteps, clock: Clock): Pick<DropLogUnderTest
     },
     async pending(name, { operation, limit } = {}) {
       const all = rows.filter((row) => steps.ofName(row, name) && steps.isPending(row, operation))
-      return steps.limited(all, limit)
+      return steps.limited(all, limit, operation)
     },
     async done(ids) {
       remove(new Set(rows.filter((row) => steps.isDone(row.id, ids, row))))
+    },
+    async trace(name, correlationId) {
+      return rows
+        .filter((row) => steps.ofName(row, name) && steps.isTraced(row, correlationId))
+        .map(({ scope, tag }) => ({ at: steps.tracedAt(clock.now()), scope, tag }))
     },
     async backlog(name) {
       return steps.backlog(

@@ -198,6 +198,18 @@ export function someName(): string {
   return `c${randomBytes(8).toString('hex')}`
 }
 
+/** Texts, each two of which some database takes for one: by case, accents, spelling, blanks at an end, or length. */
+export const LOOKALIKES: readonly string[] = [
+  'Oslo',
+  'oslo',
+  'Oslo ',
+  ' Oslo',
+  'Osl\u00f3',
+  'Oslo\u0301',
+  `${'o'.repeat(100)}1`,
+  `${'o'.repeat(100)}2`,
+]
+
 /** A ref with its implicit tags, and these. */
 export function refOf(key: Key, tags: readonly string[] = [], scope: string = SCOPE): Ref {
   const encoded = encodeKey(key)

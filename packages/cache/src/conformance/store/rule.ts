@@ -1,6 +1,6 @@
 import type { Case } from '@keelson/kernel/conformance'
 import { keyOf, prefix, SCOPE_TAG } from '../../tag.ts'
-import { bumped, LONG_MS, refOf, SHORT_MS, type Stage } from '../stage.ts'
+import { bumped, LONG_MS, LOOKALIKES, refOf, SHORT_MS, type Stage } from '../stage.ts'
 import type { CacheStoreUnderTest } from '../store-under-test.ts'
 import { storeCase } from './store-case.ts'
 
@@ -103,6 +103,26 @@ export const ruleCases: readonly Case<CacheStoreUnderTest>[] = [
       await tier.bump([{ scope: 'u', tags: [`x${border}t`] }], 'n0')
       await isHit(tags[0]!, kept[2]!, `another scope, joined by '${border}'`)
       await tier.bump([{ scope: 'u', tags: [`\u0001k${tags[1]!.key}`, '\u0001a'] }], 'n0')
+    }
+  }),
+
+  storeCase('scopes that only look alike are apart', async ({ filled, isHit, isGone, tier }) => {
+    const refs = LOOKALIKES.map((scope) => refOf('a', ['t'], scope))
+    const entries = []
+    for (const each of refs) entries.push(await filled(each))
+    for (const [i, each] of refs.entries()) await isHit(each, entries[i]!, JSON.stringify(each.scope))
+    for (const [i, each] of refs.entries()) {
+      await tier.bump([{ scope: each.scope, tags: ['t'] }], 'n0')
+      await isGone(each, JSON.stringify(each.scope))
+      const next = refs[i + 1]
+      if (next !== undefined) await isHit(next, entries[i + 1]!, `${JSON.stringify(next.scope)} after another’s bump`)
+    }
+    for (const [i, each] of refs.entries()) entries[i] = await filled(each)
+    for (const [i, each] of refs.entries()) {
+      await tier.purge(each.scope)
+      await isGone(each, JSON.stringify(each.scope))
+      const next = refs[i + 1]
+      if (next !== undefined) await isHit(next, entries[i + 1]!, `${JSON.stringify(next.scope)} after another’s purge`)
     }
   }),
 
