@@ -251,6 +251,21 @@ const faults: Record<string, Fault> = {
   'a search ignores the outcome': without('outcome'),
   'a search ignores the person': without('ref'),
   'a search ignores the correlation': without('correlationId'),
+  'a search tells no bytes': (store) => ({
+    search: async (log, q) => (await store.search(log, q)).map((row) => ({ ...row, bytes: null })),
+  }),
+  'a search tells no target': (store) => ({
+    async search(log, q) {
+      const rows = await store.search(log, q)
+      return rows.map((row) => ({ ...row, leaf: { ...row.leaf, targetType: null, targetId: null } }))
+    },
+  }),
+  'what is found by its id is of nobody': (store) => ({
+    async find(log, id) {
+      const found = await store.find(log, id)
+      return found && { ...found, leaf: { ...found.leaf, actorType: null, actorId: null } }
+    },
+  }),
   'a search finds no person': blindFor('ref'),
   'a search finds the first person of an entry': (store) => ({
     async search(log, q) {

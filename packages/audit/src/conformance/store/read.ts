@@ -1,8 +1,8 @@
 import type { Case } from '@keelson/kernel/conformance'
 import type { StoreUnderTest } from '../store-under-test.ts'
-import type { Search } from '../../store.ts'
+import type { SealedRow, Search } from '../../store.ts'
 import { personal } from '../../entry/personal.ts'
-import { LOOKALIKES, onStage } from '../stage.ts'
+import { listed, LOOKALIKES, onStage } from '../stage.ts'
 
 const PERSON = { scope: 'acme', ref: 'r_1' }
 
@@ -50,6 +50,17 @@ export const readCases: readonly Case<StoreUnderTest>[] = [
       correlationId: null,
       refs: [],
     })
+  }),
+
+  onStage('what is found, by its id or by a search, is what is read', async (stage) => {
+    const { store, log, row, sealed, read, equal } = stage
+    const target = { type: 'parcel', id: 'p_1' }
+    const one = row({ target, outcome: 'failure', data: { to: personal('ann', 'Ann') } }, { correlationId: 'c-1' })
+    await sealed({}, one)
+    const told = (found: SealedRow | null | undefined) => found && { ...found.leaf, bytes: listed(found.bytes) }
+    const expected = told((await read(1))[0])
+    equal(told(await store.find(log, one.id)), expected)
+    equal((await store.search(log, { scope: null, order: 'asc', after: 0, limit: 10 })).map(told), [expected])
   }),
 
   onStage('a search finds what fits all that it names', async ({ sealed, found, equal }) => {
