@@ -155,6 +155,27 @@ const faults: Record<string, Fault> = {
   }),
   'traceparent is lost': writes((event) => without(event, 'traceparent')),
   'the correlation id is lost': writes((event) => without(event, 'correlationId')),
+  ...Object.fromEntries(
+    (['channel', 'key', 'subject', 'correlationId', 'traceparent'] as const).map((name): [string, Fault] => [
+      `a router is not told the ${name}`,
+      (store) => ({
+        async takeUnrouted(limit, leaseMs) {
+          const taken = await store.takeUnrouted(limit, leaseMs)
+          return taken.map((each) => ({ ...each, event: without(each.event, name) }))
+        },
+      }),
+    ]),
+  ),
+  'a sender is not told the channel': (store) =>
+    tellsClaims(store, (claim) => ({ ...claim, event: without(claim.event, 'channel') })),
+  'events of a subject have no bytes': (store) => ({
+    events: {
+      async bySubject(...args) {
+        const events = await store.events.bySubject(...args)
+        return events.map((event) => ({ ...event, body: new Uint8Array() }))
+      },
+    },
+  }),
   'what was matched is never routed at once': writes((event) => without(event, 'matched')),
   'what was matched is routed whatever has changed': writes(async (event, store) => {
     if (event.matched === undefined) return event

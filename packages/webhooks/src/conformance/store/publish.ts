@@ -1,5 +1,6 @@
 import type { Case } from '@keelson/kernel/conformance'
-import { newEvent, nextId, SCOPE, storeCase } from '../stage.ts'
+import type { NewEvent, StoredEvent } from '../../store.ts'
+import { LONG_MS, newEvent, nextId, SCOPE, storeCase } from '../stage.ts'
 import type { StoreUnderTest } from '../store-under-test.ts'
 
 /** Events as they are written and read. */
@@ -60,6 +61,22 @@ export const publishCases: readonly Case<StoreUnderTest>[] = [
     equal(await store.publish([event, theirs]), ['fresh', 'fresh'])
     equal([...(await store.events.get('other', event.id))!.body], [...Buffer.from('theirs')])
     equal(await store.events.get('third', event.id), null)
+  }),
+
+  storeCase('an event is the same to routers, to senders, and to who reads it', async (stage) => {
+    const { store, endpoint, publish, claimOne, equal } = stage
+    const { id } = await endpoint()
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+    const said = { channel: 'orders', key: 'k', subject: 'ada', endpoint: id, correlationId: 'c-1', traceparent }
+    const [{ id: event }] = (await publish(said)) as [NewEvent]
+    const told = (found: StoredEvent | null | undefined) => found && { ...found, body: [...found.body] }
+    const expected = told(await store.events.get(SCOPE, event))
+    const [unrouted] = await store.takeUnrouted(10, LONG_MS)
+    equal(told(unrouted?.event), expected)
+    equal((await store.events.bySubject(SCOPE, 'ada', { limit: 10 })).map(told), [expected])
+    const matched = { revision: unrouted!.revision, deliveries: [{ id: nextId('dl'), endpoint: id }] }
+    equal(await store.route([{ scope: SCOPE, event, token: unrouted!.token, matched }]), ['ok'])
+    equal(told((await claimOne()).event), expected)
   }),
 
   storeCase('of forty callers with one id one is fresh', async ({ store, peer, together, equal, ok }) => {
