@@ -22,6 +22,14 @@ const finds =
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export const keepingFaults: Record<string, Fault> = {
+  // What lists tell.
+  'a list of conflicts tells not whose they are': (store) => ({
+    conflicts: async (q) => (await store.conflicts(q)).map((row) => ({ ...row, principal: '', client: '' })),
+  }),
+  'a list of conflicts tells not of which record': (store) => ({
+    conflicts: async (q) => (await store.conflicts(q)).map((row) => ({ ...row, scope: '', c: '' })),
+  }),
+
   // Erasure.
   'what is forgotten is only deleted': (store) => ({
     async forget(q, node) {

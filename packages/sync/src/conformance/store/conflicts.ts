@@ -27,6 +27,7 @@ export const conflictCases: readonly Case<StoreUnderTest>[] = [
     })
     await push({ conflicts: [row, conflict()] })
     equal(await peer.conflict(row.id), { ...row, status: 'open' })
+    equal(await peer.conflicts({ scopes: [below], status: 'open', limit: 10 }), [{ ...row, status: 'open' }])
     equal(await peer.conflict(`${row.id}-x`), undefined)
     equal(await peer.openConflicts(client), 2)
     equal(await peer.openConflicts(`${client}-x`), 0)
