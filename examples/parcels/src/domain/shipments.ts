@@ -98,7 +98,7 @@ export async function bookedBy(
 ): Promise<readonly (Pick<Shipment, 'id' | 'merchant' | 'status'> & { readonly at: number })[]> {
   const { rows } = await tx.query(
     `select id::text as id, merchant, status, (extract(epoch from booked_at) * 1000)::float8 as at
-from parcels.shipments where correlation = $1 order by id limit 100`,
+from parcels.shipments s where correlation = $1 order by s.id limit 100`,
     [correlationId],
   )
   return rows as Awaited<ReturnType<typeof bookedBy>>
@@ -173,7 +173,8 @@ export async function findShipment(tx: Tx, merchant: string, id: string): Promis
 /** Keyset pages: what is booked meanwhile moves no row to another page. */
 export async function listShipments(tx: Tx, merchant: string, after: string, limit: number): Promise<Page> {
   const { rows } = await tx.query(
-    `select ${COLUMNS} from parcels.shipments where merchant = $1 and id > $2 order by id limit $3`,
+    // By the column: `id` alone is the text of it, of which '100' comes before '99'.
+    `select ${COLUMNS} from parcels.shipments s where merchant = $1 and id > $2 order by s.id limit $3`,
     [merchant, after, limit + 1],
   )
   const items = (rows as Shipment[]).slice(0, limit)

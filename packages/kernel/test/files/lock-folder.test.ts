@@ -56,45 +56,38 @@ const holds = (dir: string): string => `
   setInterval(() => {}, 2 ** 31 - 1)
 `
 
-test.runIf(process.platform === 'linux')(
-  'a worker has its folder until it ends, whatever becomes of its process',
-  async () => {
-    const dir = await folder()
-    const code = `${holds(dir)}; (await import('node:worker_threads')).parentPort.postMessage('taken')`
-    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), {
-      execArgv: ['--conditions=@keelson/source', '--no-warnings'],
-    })
-    await once(worker, 'message')
-    await expect(lockFolder(dir, locked)).rejects.toBe(LOCKED)
-    await worker.terminate()
-    const unlock = await lockFolder(dir, locked)
-    await expect(lockFolder(dir, locked)).rejects.toBe(LOCKED)
-    await unlock()
-  },
-)
+test('a worker has its folder until it ends, whatever becomes of its process', async () => {
+  const dir = await folder()
+  const code = `${holds(dir)}; (await import('node:worker_threads')).parentPort.postMessage('taken')`
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), {
+    execArgv: ['--conditions=@keelson/source', '--no-warnings'],
+  })
+  await once(worker, 'message')
+  await expect(lockFolder(dir, locked)).rejects.toBe(LOCKED)
+  await worker.terminate()
+  const unlock = await lockFolder(dir, locked)
+  await expect(lockFolder(dir, locked)).rejects.toBe(LOCKED)
+  await unlock()
+})
 
-test.runIf(process.platform === 'linux')(
-  'a killed process that its parent never asked for has no folder',
-  async () => {
-    const dir = await folder()
-    // A shell that turns into a program without an interest in its children.
-    const script = '"$0" "$@" & exec sleep 1d'
-    const parent = spawn('sh', ['-c', script, process.execPath, ...FLAGS, `${holds(dir)}; console.log(process.pid)`], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    onTestFinished(() => void parent.kill('SIGKILL'))
-    const [line] = (await once(createInterface(parent.stdout), 'line')) as [string]
-    await expect(lockFolder(dir, locked)).rejects.toBe(LOCKED)
-    process.kill(Number(line), 'SIGKILL')
-    const unlock = await vi.waitUntil(() => lockFolder(dir, locked).catch(() => undefined), { timeout: 60_000 })
-    // It is there still, as one that is dead.
-    process.kill(Number(line), 0)
-    await unlock()
-  },
-  90_000,
-)
+test('a killed process that its parent never asked for has no folder', async () => {
+  const dir = await folder()
+  // A shell that turns into a program without an interest in its children.
+  const script = '"$0" "$@" & exec sleep 1d'
+  const parent = spawn('sh', ['-c', script, process.execPath, ...FLAGS, `${holds(dir)}; console.log(process.pid)`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void parent.kill('SIGKILL'))
+  const [line] = (await once(createInterface(parent.stdout), 'line')) as [string]
+  await expect(lockFolder(dir, locked)).rejects.toBe(LOCKED)
+  process.kill(Number(line), 'SIGKILL')
+  const unlock = await vi.waitUntil(() => lockFolder(dir, locked).catch(() => undefined), { timeout: 60_000 })
+  // It is there still, as one that is dead.
+  process.kill(Number(line), 0)
+  await unlock()
+}, 90_000)
 
-test.skipIf(process.platform === 'win32')('who finds no room to say who he is leaves nothing behind', async () => {
+test('who finds no room to say who he is leaves nothing behind', async () => {
   const dir = await folder()
   const { stderr } = spawnSync('sh', ['-c', 'ulimit -f 0 && exec "$0" "$@"', process.execPath, ...FLAGS, holds(dir)], {
     encoding: 'utf8',
