@@ -448,7 +448,7 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
   const signals = [
     ['a signal', '30s', (signal: AbortSignal) => signal],
     // Asked for once the key is known to be held: after half of storeTimeout.
-    ['a function', '1s', (signal: AbortSignal) => () => signal],
+    ['a function', '8s', (signal: AbortSignal) => () => signal],
   ] as const
   // PGlite has one connection: a second instance waits for that, not for the key.
   test.each(name === 'Postgres' ? signals : [])(
@@ -467,7 +467,7 @@ describe.each(Object.entries(databases))('transaction() on %s', (name, open) => 
       const runs = orders.runs()
       const stop = new AbortController()
       const waiting = other.transaction({ ...call, wait: '1h', signal: given(stop.signal) }, orders.place)
-      setTimeout(() => stop.abort(), 1_500)
+      setTimeout(() => stop.abort(), 5_000)
       expect(await waiting).toMatchObject({ ok: false, code: 'KEY_IN_USE', retryAfter: 1000 })
       const late = { ...call, wait: '1h', signal: given(stop.signal) } as const
       expect(await other.transaction(late, orders.place)).toMatchObject({ ok: false, code: 'KEY_IN_USE' })
