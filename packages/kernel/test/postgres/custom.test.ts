@@ -233,12 +233,15 @@ describe('a driver that stands still', () => {
   const long = 60_000
   const short = 300
 
-  test.each<[string, string | RegExp, object, string]>([
-    ['begin', 'begin', { openTimeout: short }, 'STORE_UNAVAILABLE'],
-    ['the opening statements', /insert into items/, { openTimeout: short }, 'STORE_UNAVAILABLE'],
-    ['the tail', /insert into effects/, { stall: short }, 'COMMIT_UNKNOWN'],
-    ['COMMIT', 'commit', { stall: short }, 'COMMIT_UNKNOWN'],
-  ])('at %s is waited for as long as its limit says', async (_, at, times, code) => {
+  const away = { code: 'STORE_UNAVAILABLE', details: { reason: 'timeout' } }
+  // Who sends a single statement asks for the cause.
+  const unknown = { code: 'COMMIT_UNKNOWN', cause: away }
+  test.each<[string, string | RegExp, object, object]>([
+    ['begin', 'begin', { openTimeout: short }, away],
+    ['the opening statements', /insert into items/, { openTimeout: short }, away],
+    ['the tail', /insert into effects/, { stall: short }, unknown],
+    ['COMMIT', 'commit', { stall: short }, unknown],
+  ])('at %s is waited for as long as its limit says', async (_, at, times, error) => {
     const db = hanging((text) => (typeof at === 'string' ? text === at : at.test(text)))
     const hangs = unit(db, {
       openTimeout: long,
@@ -247,7 +250,7 @@ describe('a driver that stands still', () => {
       open: [insertItem('tea')],
       work: async () => commit(1, 'a'),
     })
-    expect(await failure(hangs)).toMatchObject({ code })
+    expect(await failure(hangs)).toMatchObject(error)
   })
 
   test('at ROLLBACK does not keep the work’s error', async () => {
